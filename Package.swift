@@ -1,0 +1,115 @@
+// swift-tools-version: 6.2
+//
+// The house of Trainyard. Each target stands on a floor and imports only targets on lower floors;
+// `Tests/HouseTests` reads this file and every import, and fails when one climbs.
+
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+/// A library target and its mirror under `Tests/`.
+func room(_ name: String, _ dependencies: [Target.Dependency], tests: [Target.Dependency] = []) -> [Target] {
+    [
+        .target(name: name, dependencies: dependencies, swiftSettings: strict),
+        .testTarget(
+            name: "\(name)Tests",
+            dependencies: [.target(name: name)] + dependencies + tests,
+            swiftSettings: strict
+        ),
+    ]
+}
+
+let ground: [Target] = [
+    .systemLibrary(name: "CNuma", pkgConfig: "numa", providers: [.apt(["libnuma-dev"])]),
+    .target(name: "CHost", cSettings: [.define("_GNU_SOURCE")]),
+    .target(name: "CCatalogData", exclude: ["data"]),
+]
+
+let rooms: [[Target]] = [
+    // floor 1
+    room("WaitFree", ["CHost"]),
+    room("HostTopology", ["CHost", "CNuma"]),
+    room("Catalog", ["CCatalogData"]),
+    // floor 2
+    room("StepModel", ["Catalog"]),
+    room("Workload", []),
+    // floor 3
+    room("Engine", ["StepModel", "Workload"]),
+    // floor 4
+    room("Yard", ["Engine", "WaitFree", "HostTopology", "StepModel", "Workload"]),
+    // floor 5
+    room("Fleet", ["Yard", "Engine", "StepModel", "Catalog", "Workload", yams]),
+    room("Ledger", ["Yard", "Engine", "StepModel", "Catalog", "Workload", grdb, histogram]),
+    // floor 6
+    room("Simulator", ["Fleet", "Ledger", "Yard", "Engine", "StepModel", "Workload", "WaitFree", "HostTopology", "Catalog"]),
+    room("Report", ["Ledger", "Fleet", "StepModel", "Catalog", "Workload"]),
+    // floor 7
+    room(
+        "Server",
+        [
+            "Fleet", "Ledger", "Report", "Yard", "Engine", "StepModel", "Workload", "Catalog", "WaitFree", "HostTopology",
+            hummingbird, logging, nioCore, nioHTTP1, nioPosix, nioSSL, serviceLifecycle, yams,
+        ]
+    ),
+    room("LoadGenerator", ["Workload", nioCore, nioHTTP1, nioPosix, nioSSL, histogram]),
+]
+
+let mains: [Target] = [
+    // floor 8
+    .executableTarget(
+        name: "trainyardd",
+        dependencies: ["Server", argumentParser, logging, serviceLifecycle],
+        swiftSettings: strict
+    ),
+    .executableTarget(
+        name: "trainyard",
+        dependencies: [
+            "Simulator", "Report", "Ledger", "Fleet", "LoadGenerator", "Workload", "Engine", "StepModel", "Catalog",
+            argumentParser,
+        ],
+        swiftSettings: strict
+    ),
+]
+
+let houseTests: [Target] = [
+    .testTarget(name: "HouseTests", swiftSettings: strict),
+    .testTarget(name: "EndToEnd", dependencies: ["Server", "LoadGenerator"], swiftSettings: strict),
+]
+
+let package = Package(
+    name: "trainyard",
+    products: [
+        .executable(name: "trainyard", targets: ["trainyard"]),
+        .executable(name: "trainyardd", targets: ["trainyardd"]),
+        .library(name: "TrainyardCore", targets: ["WaitFree", "Engine", "Yard", "Simulator"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: ground + rooms.flatMap { $0 } + mains + houseTests
+)

@@ -1,0 +1,1 @@
+int ccatalog_placeholder(void) { return 0; }

@@ -1,0 +1,2 @@
+#pragma once
+int ccatalog_placeholder(void);
