@@ -37,6 +37,7 @@ func room(_ name: String, _ dependencies: [Target.Dependency], tests: [Target.De
 }
 
 let ground: [Target] = [
+    // floor 0
     .systemLibrary(name: "CNuma", pkgConfig: "numa", providers: [.apt(["libnuma-dev"])]),
     .target(name: "CHost", cSettings: [.define("_GNU_SOURCE")]),
     .target(name: "CCatalogData", exclude: ["data"]),
