@@ -39,24 +39,27 @@ func room(_ name: String, _ dependencies: [Target.Dependency], tests: [Target.De
 let ground: [Target] = [
     // floor 0
     .systemLibrary(name: "CNuma", pkgConfig: "numa", providers: [.apt(["libnuma-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CHost", cSettings: [.define("_GNU_SOURCE")]),
     .target(name: "CCatalogData", exclude: ["data"]),
 ]
 
 let rooms: [[Target]] = [
+    // floor 0
+    room("Spelling", []),
     // floor 1
     room("WaitFree", ["CHost"]),
     room("HostTopology", ["CHost", "CNuma"]),
-    room("Catalog", ["CCatalogData"]),
+    room("Catalog", ["CCatalogData", "Spelling"]),
     // floor 2
     room("StepModel", ["Catalog"]),
-    room("Workload", []),
+    room("Workload", ["CZlib", "Spelling"]),
     // floor 3
     room("Engine", ["StepModel", "Workload"]),
     // floor 4
     room("Yard", ["Engine", "WaitFree", "HostTopology", "StepModel", "Workload"]),
     // floor 5
-    room("Fleet", ["Yard", "Engine", "StepModel", "Catalog", "Workload", yams]),
+    room("Fleet", ["Yard", "Engine", "StepModel", "Catalog", "Workload", "Spelling", yams]),
     room("Ledger", ["Yard", "Engine", "StepModel", "Catalog", "Workload", grdb, histogram]),
     // floor 6
     room("Simulator", ["Fleet", "Ledger", "Yard", "Engine", "StepModel", "Workload", "WaitFree", "HostTopology", "Catalog"]),
