@@ -1,0 +1,136 @@
+//===----------------------------------------------------------------------===//
+// How a request moves inside a cell: waiting room, replica, end.
+//===----------------------------------------------------------------------===//
+
+import Engine
+import Workload
+
+extension Cell {
+    var view: PlacementView {
+        PlacementView(
+            states: states, replicas: replicas, accepting: accepting, loads: loads, pools: pools,
+            poolCount: configuration.pools.count, poolStarts: poolStarts, count: replicaCount,
+            acceptingCount: Int(currentLoad.acceptingReplicas), load: currentLoad
+        )
+    }
+
+    /// Asks the policy for a replica.
+    func choose(for request: Request, at now: Int64) -> Int {
+        let chosen = policy.choose(for: request, at: now, among: view)
+        precondition(states[chosen].accepts, "placement chose replica \(chosen), which does not accept")
+        recorder?.record(
+            placed: request.id, on: chosen, state: states[chosen], accepting: currentLoad.acceptingReplicas, at: now
+        )
+        policy.placed(request, on: chosen)
+        return chosen
+    }
+
+    /// Puts a request, already counted in flight, on a replica.
+    func place(_ request: Request, tokens: Int32, on chosen: Int, at now: Int64) {
+        counters.placed += 1
+        placements &+= 1
+        states[chosen].requests += 1
+        states[chosen].tokens += Int64(tokens)
+        states[chosen].lastPlacement = placements
+        currentLoad.placedRequests += 1
+        currentLoad.placedTokens += Int64(tokens)
+        currentLoad.freePlaces -= 1
+        refresh(chosen)
+        let next = replicas[chosen]._withUnsafeGuaranteedRef { replica in
+            replica.submit(request, at: now)
+            return replica.nextEventNanoseconds
+        }
+        assert(next >= now)
+        nextEvents.set(chosen, to: next)
+    }
+
+    func enqueue(_ request: Request, tokens: Int32, at now: Int64) {
+        counters.waited += 1
+        let node = room.append(request, tokens: tokens, at: now)
+        let inserted = inFlight.insert(request, tokens: tokens, place: -1 - node)
+        precondition(inserted, "two requests in flight have the number \(request.id)")
+        currentLoad.waitingRequests += 1
+        currentLoad.waitingTokens += Int64(tokens)
+        recorder?.record(queued: request.id, load: currentLoad, at: now)
+    }
+
+    /// Places what waits, as long as a replica accepts.
+    func emptyRoom(at now: Int64) {
+        while currentLoad.acceptingReplicas > 0, let request = room.popFirst(at: now) {
+            guard let entry = inFlight.find(request.id) else { preconditionFailure("request \(request.id) waits unknown") }
+            leaveRoom(tokens: entry.tokens)
+            let chosen = choose(for: request, at: now)
+            inFlight.setPlace(of: request.id, to: Int32(chosen))
+            place(request, tokens: entry.tokens, on: chosen, at: now)
+        }
+    }
+
+    func leaveRoom(tokens: Int32) {
+        currentLoad.waitingRequests -= 1
+        currentLoad.waitingTokens -= Int64(tokens)
+    }
+
+    /// Takes an ended request off the books of its replica.
+    func ended(_ completion: Completion, on replica: Int) {
+        guard let entry = inFlight.remove(completion.requestID) else {
+            preconditionFailure("replica \(replica) ended request \(completion.requestID), which it was not given")
+        }
+        assert(entry.place == Int32(replica))
+        states[replica].requests -= 1
+        states[replica].tokens -= Int64(entry.tokens)
+        currentLoad.placedRequests -= 1
+        currentLoad.placedTokens -= Int64(entry.tokens)
+        if states[replica].phase == .ready { currentLoad.freePlaces += 1 }
+        refresh(replica)
+        switch completion.status {
+        case .finished: counters.finished += 1
+        case .cancelled: counters.cancelled += 1
+        case .failed: counters.failed += 1
+        case .rejected: counters.refused += 1
+        }
+    }
+
+    /// Brings the indexes in line with a replica's state.
+    func refresh(_ replica: Int) {
+        let state = states[replica]
+        loads.set(replica, to: state.loadKey)
+        let bit: UInt64 = 1 << UInt64(replica & 63)
+        let accepted = accepting[replica >> 6] & bit != 0
+        if accepted == state.accepts { return }
+        accepting[replica >> 6] ^= bit
+        currentLoad.acceptingReplicas += accepted ? -1 : 1
+    }
+
+    func endWithoutReplica(_ request: Request, as status: Completion.Status, at now: Int64) {
+        held.completed(
+            Completion(
+                requestID: request.id, arrivalNanoseconds: request.arrivalNanoseconds, scheduledNanoseconds: -1,
+                firstTokenNanoseconds: -1, lastTokenNanoseconds: status == .rejected ? -1 : now,
+                promptTokens: request.promptTokens, cachedPromptTokens: 0, outputTokens: 0, preemptions: 0, replica: -1,
+                session: request.prefix.session, tenant: request.tenant, frontEnd: request.frontEnd,
+                priorityClass: request.priorityClass, status: status
+            )
+        )
+        held.note(at: now)
+    }
+}
+
+/// Stands between a replica and the cell's caller: keeps the cell's books, passes everything on.
+struct CellSink<Sink: OutcomeSink>: OutcomeSink {
+    unowned(unsafe) let cell: Cell
+    let replica: Int
+    let target: UnsafeMutablePointer<Sink>
+
+    mutating func completed(_ completion: Completion) {
+        cell.ended(completion, on: replica)
+        target.pointee.completed(completion)
+    }
+
+    mutating func produced(_ token: TokenEvent) { target.pointee.produced(token) }
+
+    mutating func gaps(firstPicoseconds: Int64, incrementPicoseconds: Int64, steps: Int32, count: Int32) {
+        target.pointee.gaps(
+            firstPicoseconds: firstPicoseconds, incrementPicoseconds: incrementPicoseconds, steps: steps, count: count
+        )
+    }
+}
