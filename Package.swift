@@ -42,13 +42,16 @@ let ground: [Target] = [
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CHost", cSettings: [.define("_GNU_SOURCE")]),
     .target(name: "CCatalogData", exclude: ["data"]),
+    // for tests only
+    .target(name: "CCoroutine", path: "Tests/CCoroutine"),
+    .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
 ]
 
 let rooms: [[Target]] = [
     // floor 0
     room("Spelling", []),
     // floor 1
-    room("WaitFree", ["CHost"]),
+    room("WaitFree", ["CHost"], tests: ["CCoroutine", "CAllocationCount"]),
     room("HostTopology", ["CHost", "CNuma"]),
     room("Catalog", ["CCatalogData", "Spelling"]),
     // floor 2
