@@ -1,0 +1,33 @@
+//===----------------------------------------------------------------------===//
+// From a fleet's plan to its account.
+//===----------------------------------------------------------------------===//
+
+public import Fleet
+public import Ledger
+import StepModel
+
+extension FleetAccount {
+    /// The fixed side of a plan's books.
+    public init(_ plan: FleetPlan) {
+        self.init(
+            fleet: plan.name, pools: plan.pools.map(PoolAccount.init),
+            site: SiteAccount(
+                pue: plan.site.pue, wueLitresPerKWh: plan.site.wueLitresPerKWh, gramsCO2ePerKWh: plan.site.gramsCO2ePerKWh),
+            priceBasis: plan.priceBasis, grade: plan.grade, assumptions: plan.assumptions)
+    }
+}
+
+extension PoolAccount {
+    public init(_ pool: PoolPlan) {
+        func milliwatts(_ watts: Double) -> Int64 { Int64((watts * 1000).rounded()) }
+        let replicaChips = Double(pool.compiled.chipsPerReplica)
+        self.init(
+            name: pool.name, instances: Int64(pool.instances), replicas: Int64(pool.replicas),
+            microDollarsPerInstanceHour: pool.microDollarsPerInstanceHour,
+            replicaIdleMilliwatts: milliwatts(pool.power.idleChipWatts * replicaChips),
+            replicaMaxMilliwatts: milliwatts(pool.power.maxChipWatts * replicaChips),
+            spareMilliwatts: milliwatts(pool.power.idleChipWatts * Double(pool.spareChips)),
+            hostMilliwatts: milliwatts(pool.power.hostWatts), networkMilliwatts: milliwatts(pool.power.networkWatts),
+            wallPerChipWattThousandths: Int64((pool.power.wallPerChipWatt * 1000).rounded()))
+    }
+}
