@@ -1,0 +1,189 @@
+import Foundation
+
+/// A Hugging Face `config.json`, read for the shape of its language model.
+///
+/// Keys that do not decide the shape are ignored, as configurations carry many. A key that is needed and absent is
+/// an error that names file and key; an architecture that the reader does not know is an error too.
+struct HuggingFaceConfig {
+    let document: JSONDocument
+    /// The object that describes the language model: the root, or `text_config` and the like inside it.
+    let text: JSONNode
+    let modelType: String
+    let architecture: String
+
+    /// Objects that multimodal configurations keep the language model in, in the order they are looked for.
+    private static let nestedKeys = ["text_config", "llm_config", "language_config", "thinker_config"]
+
+    init(document: JSONDocument, root: JSONNode) throws(CatalogError) {
+        self.document = document
+        guard case .object = root.value else {
+            throw document.problem(at: root, "a model configuration is an object; found \(root.kindName)")
+        }
+        var text = root
+        // thinker_config holds a text_config of its own, so go down until there is nothing nested.
+        while let inner = Self.nestedKeys.lazy.compactMap({ text[key: $0] }).first, case .object = inner.value {
+            text = inner
+        }
+        self.text = text
+        var architecture: String?
+        for node in [root, text] {
+            if let names = node[key: "architectures"], let first = try document.array(names).first {
+                if architecture == nil { architecture = try document.string(first) }
+            }
+        }
+        let type = text[key: "model_type"] ?? root[key: "model_type"]
+        guard let type else {
+            throw document.problem(at: root, "the key \"model_type\" is missing: this is no model configuration")
+        }
+        modelType = try document.string(type)
+        self.architecture = architecture ?? modelType
+    }
+
+    // MARK: Keys
+
+    func has(_ key: String) -> Bool { node(key) != nil }
+
+    /// The node of the first of `keys` that is there and not null.
+    func node(_ keys: String...) -> JSONNode? { first(of: keys) }
+
+    private func first(of keys: [String]) -> JSONNode? {
+        for key in keys {
+            if let found = text[key: key], found.value != .null { return found }
+        }
+        return nil
+    }
+
+    /// A count, at least `least`. Several keys are spellings of the same thing.
+    func count(_ keys: String..., least: Int = 1) throws(CatalogError) -> Int {
+        guard let found = try optionalCount(keys, least: least) else {
+            throw document.problem(
+                at: text, "the key \"\(keys[0])\" is missing, which \(architecture) (model_type \"\(modelType)\") needs"
+            )
+        }
+        return found
+    }
+
+    func optional(_ keys: String..., least: Int = 0) throws(CatalogError) -> Int? { try optionalCount(keys, least: least) }
+
+    private func optionalCount(_ keys: [String], least: Int) throws(CatalogError) -> Int? {
+        guard let found = first(of: keys) else { return nil }
+        let number = try document.integer(found)
+        guard number >= least, number <= 1 << 40 else {
+            throw document.problem(at: found, "\"\(keys[0])\" is \(number); expected \(least) or more, and no absurd size")
+        }
+        return number
+    }
+
+    func number(_ key: String) throws(CatalogError) -> Double? {
+        guard let found = node(key) else { return nil }
+        return try document.double(found)
+    }
+
+    func flag(_ key: String, default value: Bool) throws(CatalogError) -> Bool {
+        guard let found = node(key) else { return value }
+        return try document.boolean(found)
+    }
+
+    func word(_ keys: String...) throws(CatalogError) -> String? {
+        guard let found = first(of: keys) else { return nil }
+        return try document.string(found)
+    }
+
+    func words(_ keys: String...) throws(CatalogError) -> [String]? {
+        guard let found = first(of: keys) else { return nil }
+        var words: [String] = []
+        for element in try document.array(found) { words.append(try document.string(element)) }
+        return words
+    }
+
+    func counts(_ key: String) throws(CatalogError) -> [Int]? {
+        guard let found = node(key) else { return nil }
+        var numbers: [Int] = []
+        for element in try document.array(found) { numbers.append(try document.integer(element)) }
+        return numbers
+    }
+
+    // MARK: What every architecture has
+
+    var hidden: Int { get throws(CatalogError) { try count("hidden_size", "n_embd", "d_model") } }
+
+    var layerCount: Int {
+        get throws(CatalogError) {
+            let layers = try count("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+            guard layers <= 4096 else { throw document.problem(at: text, "\(layers) layers is no sensible count") }
+            return layers
+        }
+    }
+
+    var heads: Int { get throws(CatalogError) { try count("num_attention_heads", "n_head", "num_heads") } }
+
+    /// As many as there are query heads where nothing is said.
+    var keyValueHeads: Int {
+        get throws(CatalogError) {
+            if let found = try optional("num_key_value_heads", least: 1) { return found }
+            return try heads
+        }
+    }
+
+    var headDimension: Int {
+        get throws(CatalogError) {
+            if let found = try optional("head_dim", "attention_head_dim", least: 1) { return found }
+            let hidden = try hidden
+            let heads = try heads
+            guard hidden % heads == 0 else {
+                throw document.problem(at: text, "hidden_size \(hidden) is no multiple of \(heads) heads, and head_dim is missing")
+            }
+            return hidden / heads
+        }
+    }
+
+    var maximumPositions: Int? {
+        get throws(CatalogError) {
+            try optional("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "model_max_length", least: 1)
+        }
+    }
+
+    /// Weights' precision, and the routed experts' where that differs.
+    var storage: (all: Precision, experts: Precision?) {
+        get throws(CatalogError) {
+            let dtype = try word("dtype", "torch_dtype") ?? "bfloat16"
+            let plain: Precision =
+                switch dtype {
+                case "float16", "half", "torch.float16": .fp16
+                case "float32", "float", "torch.float32": .fp32
+                default: .bf16
+                }
+            guard let quantization = text[key: "quantization_config"] ?? document.root[key: "quantization_config"],
+                let method = quantization[key: "quant_method"] ?? quantization[key: "quant_algo"]
+            else { return (plain, nil) }
+            switch try document.string(method).lowercased() {
+            case "mxfp4": return (plain, .mxfp4)
+            case "fp8", "fbgemm_fp8": return (.fp8, nil)
+            case "nvfp4": return (.nvfp4, nil)
+            // Kimi K2 Thinking: only the routed experts are 4-bit.
+            case "compressed-tensors": return (plain, .int4)
+            case "awq", "gptq": return (.int4, nil)
+            default: return (plain, nil)
+            }
+        }
+    }
+}
+
+extension Model {
+    /// Reads a Hugging Face `config.json`. `path` is the file or the folder that holds it.
+    public init(huggingFaceConfig path: String) throws(CatalogError) {
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+            throw CatalogError(.unreadable, "\(path): no such file; give a Hugging Face config.json or the folder that holds it")
+        }
+        let file = isFolder.boolValue ? path + "/config.json" : path
+        guard let data = FileManager.default.contents(atPath: file) else {
+            throw CatalogError(.unreadable, "\(file): cannot be read")
+        }
+        let document = try JSONDocument(parsing: data, file: file)
+        let config = try HuggingFaceConfig(document: document, root: document.root)
+        self = try config.model(
+            id: file, source: "Hugging Face configuration \(file)", grade: .published, date: nil
+        )
+    }
+}
