@@ -97,6 +97,8 @@ public struct CellCounters: BitwiseCopyable, Sendable, Equatable {
     public var failed: UInt64 = 0
     /// Placed again after a replica failed.
     public var requeued: UInt64 = 0
+    /// Tokens (prompt plus output asked for) of requests that replicas ended.
+    public var endedTokens: UInt64 = 0
     /// Replica events processed.
     public var events: UInt64 = 0
 

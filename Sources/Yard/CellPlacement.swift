@@ -78,6 +78,7 @@ extension Cell {
         assert(entry.place == Int32(replica))
         states[replica].requests -= 1
         states[replica].tokens -= Int64(entry.tokens)
+        counters.endedTokens += UInt64(entry.tokens)
         currentLoad.placedRequests -= 1
         currentLoad.placedTokens -= Int64(entry.tokens)
         if states[replica].phase == .ready { currentLoad.freePlaces += 1 }

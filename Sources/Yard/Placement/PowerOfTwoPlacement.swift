@@ -16,7 +16,9 @@ final class PowerOfTwoPlacement: PlacementPolicy {
 
     func choose(for request: Request, at nowNanoseconds: Int64, among yard: PlacementView) -> Int {
         let first = yard.randomAccepting(&dice)
-        let second = yard.randomAccepting(&dice)
+        var second = yard.randomAccepting(&dice)
+        // With two replicas, one draw in two hits the first again; four in a row are rare enough.
+        for _ in 0..<3 where second == first { second = yard.randomAccepting(&dice) }
         return yard.states[second].tokens < yard.states[first].tokens ? second : first
     }
 }
