@@ -5,153 +5,147 @@
 /// How long a step of one replica takes and what it burns, for every shape of step: the only thing the engine knows
 /// about hardware.
 ///
-/// Costs are additive over four surfaces, each an array read by index:
+/// Costs are additive over surfaces, each an array read by index:
 ///
 ///     step = tokens[total tokens] + sequences[sequences that need logits]
 ///          + decode attention (sequences, mean or longest context) + prefill attention (shape)
+///     step = max(step, hostFloor[sequences that need logits])
+///
+/// Three optional surfaces change that sum:
+/// - `paddedPrefill` (phased stacks with compiled buckets) replaces it for a step without decoding sequences;
+/// - `jointAttention` (profiled tables) replaces decode and prefill attention for a step that has prefill chunks;
+/// - `hostFloor` (asynchronous scheduling) is what the host needs for a step while the device works on the last one.
 ///
 /// All values are integers (picoseconds, nanojoules), so sums do not depend on the order of addition.
 public final class StepTable: Sendable {
     /// Everything that depends on the tokens in the step only: projections, MLP or experts, norms, collectives,
-    /// per-layer floors. Index: total tokens, 0...maxTokens.
+    /// per-layer floors, host work per step. Index: total tokens. Where slots are compiled, entry `n` is the cost of the
+    /// slot bucket that holds `n`.
     public let tokens: [StepCost]
     /// LM head, sampling and host work per sequence. Index: decoding plus completing sequences, 0...maxSequences.
     public let sequences: [StepCost]
     public let decodeAttention: DecodeAttention
     public let prefillAttention: PrefillAttention
+    /// Prefill of compiled buckets; nil where prefill is not padded.
+    public let paddedPrefill: PaddedPrefill?
+    /// Attention measured for mixed batches; nil where decode and prefill attention add up.
+    public let jointAttention: JointAttention?
+    /// Least cost of a step by sequences that need logits, or empty. A floor's energy is that of a step as long as the
+    /// floor, so the cost of a host-bound step does not change while its contexts grow.
+    public let hostFloor: [StepCost]
+    /// The most tokens that a step may carry.
     public let maxTokens: Int32
+    /// The most sequences that a step may decode.
     public let maxSequences: Int32
 
     public init(
         tokens: [StepCost],
         sequences: [StepCost],
         decodeAttention: DecodeAttention,
-        prefillAttention: PrefillAttention
+        prefillAttention: PrefillAttention,
+        paddedPrefill: PaddedPrefill? = nil,
+        jointAttention: JointAttention? = nil,
+        hostFloor: [StepCost] = []
     ) {
         precondition(!tokens.isEmpty && !sequences.isEmpty)
         precondition(decodeAttention.maxSequences >= sequences.count - 1)
+        precondition(hostFloor.isEmpty || hostFloor.count == sequences.count)
         self.tokens = tokens
         self.sequences = sequences
         self.decodeAttention = decodeAttention
         self.prefillAttention = prefillAttention
-        self.maxTokens = Int32(tokens.count - 1)
+        self.paddedPrefill = paddedPrefill
+        self.jointAttention = jointAttention
+        self.hostFloor = hostFloor
+        self.maxTokens = Int32(max(tokens.count, paddedPrefill?.chunks.count ?? 0) - 1)
         self.maxSequences = Int32(sequences.count - 1)
-    }
-
-    /// Attention of the decoding sequences: for each batch size, a chain of straight pieces over the context.
-    ///
-    /// The context that selects the piece is the mean (total ÷ sequences, rounded down) or the longest one (compiled
-    /// context buckets). Both grow by exactly one per step, so the number of steps that a piece still holds is known.
-    public struct DecodeAttention: Sendable {
-        public enum Axis: Sendable { case meanContext, longestContext }
-        /// Cost of a piece: `base + slope × total decode context tokens`.
-        public struct Piece: BitwiseCopyable, Sendable {
-            public var base: StepCost
-            public var slope: StepCost
-            public init(base: StepCost, slope: StepCost) {
-                self.base = base
-                self.slope = slope
-            }
-        }
-        public let axis: Axis
-        /// `pieces[batch × piecesPerBatch + index]`, batch 0...maxSequences; row 0 is unused.
-        public let pieces: [Piece]
-        public let piecesPerBatch: Int
-        /// Context `c` lies in piece `(c + roundUp) >> shift`, clamped to the last piece.
-        public let shift: Int
-        public let roundUp: Int
-        public var maxSequences: Int { pieces.count / piecesPerBatch - 1 }
-
-        public init(axis: Axis, pieces: [Piece], piecesPerBatch: Int, shift: Int, roundUp: Int) {
-            precondition(piecesPerBatch > 0 && pieces.count.isMultiple(of: piecesPerBatch))
-            self.axis = axis
-            self.pieces = pieces
-            self.piecesPerBatch = piecesPerBatch
-            self.shift = shift
-            self.roundUp = roundUp
-        }
-    }
-
-    /// Attention of the prefill chunks of a step.
-    public enum PrefillAttention: Sendable {
-        /// `base + perPair × query–key pairs + perContextToken × context tokens`, in units of 2⁻²⁰ pico- or nanojoules
-        /// per pair so that a pair may cost less than one unit.
-        case linear(base: StepCost, perPairShifted20: StepCost, perContextTokenShifted20: StepCost)
-        /// A grid over (Σ context rounded up to 64) ÷ 64 and round(√Σ chunk²), as Vidur measures it.
-        case grid(values: [StepCost], chunkColumns: Int)
     }
 
     // MARK: What the engine calls
 
     /// Cost of one step of any shape.
-    public func cost(of shape: StepShape) -> StepCost {
-        precondition(shape.totalTokens <= maxTokens, "a step of \(shape.totalTokens) tokens exceeds the table's \(maxTokens)")
+    /// - Precondition: the step carries at most `maxTokens` tokens.
+    @inlinable public func cost(of shape: StepShape) -> StepCost {
+        if shape.prefillSequences == 0 {
+            return floored(decodeStep(shape, piece: decodePiece(shape).piece), shape)
+        }
+        if let paddedPrefill, shape.decodeSequences == 0 {
+            var cost = paddedPrefill.cost(of: shape)
+            cost.add(sequences[Int(min(shape.completingSequences, maxSequences))])
+            return cost
+        }
+        precondition(Int(shape.totalTokens) < tokens.count, "a step carries more tokens than its table holds")
         var cost = tokens[Int(shape.totalTokens)]
-        let rows = sequences[Int(min(shape.decodeSequences &+ shape.completingSequences, maxSequences))]
-        cost.picoseconds += rows.picoseconds
-        cost.nanojoules += rows.nanojoules
-        if shape.decodeSequences > 0 {
-            let (piece, _) = decodePiece(shape)
-            cost.picoseconds += piece.base.picoseconds + piece.slope.picoseconds * shape.decodeContextTokens
-            cost.nanojoules += piece.base.nanojoules + piece.slope.nanojoules * shape.decodeContextTokens
+        cost.add(sequences[Int(min(shape.decodeSequences &+ shape.completingSequences, maxSequences))])
+        if let jointAttention {
+            cost.add(jointAttention.cost(of: shape))
+        } else {
+            if shape.decodeSequences > 0 { cost.add(decodePiece(shape).piece.cost(shape.decodeContextTokens)) }
+            cost.add(prefillAttention.cost(of: shape))
         }
-        if shape.prefillSequences > 0 {
-            let attention = prefillAttentionCost(shape)
-            cost.picoseconds += attention.picoseconds
-            cost.nanojoules += attention.nanojoules
-        }
-        return cost
+        return floored(cost, shape)
     }
 
     /// Costs of the coming decode-only steps of an unchanged batch, as the longest straight line that holds.
     /// - Precondition: the shape has decoding sequences and no prefill.
-    public func run(of shape: StepShape) -> StepRun {
+    @inlinable public func run(of shape: StepShape) -> StepRun {
         precondition(shape.decodeSequences > 0 && shape.prefillSequences == 0)
         let (piece, steps) = decodePiece(shape)
         let growth = Int64(shape.decodeSequences)
-        return StepRun(
-            first: cost(of: shape),
-            increment: StepCost(
-                picoseconds: piece.slope.picoseconds * growth,
-                nanojoules: piece.slope.nanojoules * growth
-            ),
-            steps: steps
+        let first = decodeStep(shape, piece: piece)
+        let increment = StepCost(
+            picoseconds: piece.slope.picoseconds &* growth,
+            nanojoules: piece.slope.nanojoules &* growth
         )
+        guard !hostFloor.isEmpty else { return StepRun(first: first, increment: increment, steps: steps) }
+        let floor = hostFloor[Int(min(shape.decodeSequences, maxSequences))]
+        guard first.picoseconds < floor.picoseconds else {
+            return StepRun(first: first, increment: increment, steps: steps)
+        }
+        // The floor holds until the growing step passes it, or the piece ends.
+        var hold = steps
+        if increment.picoseconds > 0 {
+            let short = floor.picoseconds &- first.picoseconds
+            hold = min(steps, Int32(clamping: (short &+ increment.picoseconds &- 1) / increment.picoseconds))
+        }
+        return StepRun(first: floor, increment: StepCost(picoseconds: 0, nanojoules: 0), steps: max(hold, 1))
     }
 
-    private func decodePiece(_ shape: StepShape) -> (DecodeAttention.Piece, steps: Int32) {
-        let attention = decodeAttention
+    // MARK: Parts
+
+    @inlinable func decodeStep(_ shape: StepShape, piece: DecodeAttention.Piece) -> StepCost {
+        precondition(Int(shape.decodeSequences) < tokens.count, "a step decodes more sequences than its table holds")
+        var cost = tokens[Int(shape.decodeSequences)]
+        cost.add(sequences[Int(min(shape.decodeSequences, maxSequences))])
+        cost.add(piece.cost(shape.decodeContextTokens))
+        return cost
+    }
+
+    @inlinable func floored(_ cost: StepCost, _ shape: StepShape) -> StepCost {
+        guard !hostFloor.isEmpty else { return cost }
+        let floor = hostFloor[Int(min(shape.decodeSequences &+ shape.completingSequences, maxSequences))]
+        return cost.picoseconds < floor.picoseconds ? floor : cost
+    }
+
+    @inlinable func decodePiece(_ shape: StepShape) -> (piece: DecodeAttention.Piece, steps: Int32) {
+        guard shape.decodeSequences > 0 else { return (DecodeAttention.Piece.zero, Int32.max) }
         let context: Int
-        switch attention.axis {
+        switch decodeAttention.axis {
         case .meanContext: context = Int(shape.decodeContextTokens / Int64(shape.decodeSequences))
         case .longestContext: context = Int(shape.longestDecodeContextTokens)
         }
-        let index = (context + attention.roundUp) >> attention.shift
-        let last = attention.piecesPerBatch - 1
-        let row = Int(shape.decodeSequences) * attention.piecesPerBatch
-        guard index < last else { return (attention.pieces[row + last], Int32.max) }
-        let firstContextOfNext = ((index + 1) << attention.shift) - attention.roundUp
-        return (attention.pieces[row + index], Int32(clamping: firstContextOfNext - context))
+        let index = (context &+ decodeAttention.roundUp) >> decodeAttention.shift
+        let last = decodeAttention.piecesPerBatch &- 1
+        let row = Int(shape.decodeSequences) &* decodeAttention.piecesPerBatch
+        guard index < last else { return (decodeAttention.pieces[row + last], Int32.max) }
+        let firstContextOfNext = ((index &+ 1) << decodeAttention.shift) &- decodeAttention.roundUp
+        return (decodeAttention.pieces[row + index], Int32(clamping: firstContextOfNext &- context))
     }
+}
 
-    private func prefillAttentionCost(_ shape: StepShape) -> StepCost {
-        switch prefillAttention {
-        case .linear(let base, let perPair, let perContextToken):
-            let picoseconds =
-                Int128(shape.prefillPairs) * Int128(perPair.picoseconds)
-                + Int128(shape.prefillContextTokens) * Int128(perContextToken.picoseconds)
-            let nanojoules =
-                Int128(shape.prefillPairs) * Int128(perPair.nanojoules)
-                + Int128(shape.prefillContextTokens) * Int128(perContextToken.nanojoules)
-            return StepCost(
-                picoseconds: base.picoseconds + Int64(picoseconds >> 20),
-                nanojoules: base.nanojoules + Int64(nanojoules >> 20)
-            )
-        case .grid(let values, let chunkColumns):
-            let row = Int(shape.prefillContextTokensBy64 >> 6)
-            let column = min(Int(Double(shape.prefillChunkSquares).squareRoot().rounded(.toNearestOrEven)), chunkColumns - 1)
-            let index = row * chunkColumns + column
-            return values[min(index, values.count - 1)]
-        }
+extension StepCost {
+    @inlinable mutating func add(_ other: StepCost) {
+        picoseconds &+= other.picoseconds
+        nanojoules &+= other.nanojoules
     }
 }
