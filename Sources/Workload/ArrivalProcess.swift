@@ -8,15 +8,16 @@ public enum GapLaw: Equatable, Sendable {
     case constant
     /// Exponential gaps: the arrivals are a Poisson process.
     case poisson
-    /// Gamma gaps with shape `burstiness`, as `--burstiness` of vLLM's benchmark: 1 is Poisson, smaller is burstier; the squared
-    /// coefficient of variation of the gaps is 1 / `burstiness`.
+    /// Gamma gaps with shape `burstiness`, as `--burstiness` of vLLM's benchmark: 1 is Poisson, smaller is burstier;
+    /// the squared coefficient of variation of the gaps is 1 / `burstiness`.
     case gamma(burstiness: Double)
     /// Weibull gaps with this shape: 1 is Poisson, smaller is burstier.
     case weibull(shape: Double)
     /// Everything arrives at time 0.
     case atOnce
 
-    /// Squared coefficient of variation of the gaps, which is also the index of dispersion of the counts over long windows.
+    /// Squared coefficient of variation of the gaps, which is also the index of dispersion of the counts over long
+    /// windows.
     public var squaredVariation: Double {
         switch self {
         case .constant, .atOnce: return 0
@@ -49,8 +50,9 @@ public struct RateStage: Equatable, Sendable {
 
 /// Arrival times, one after the other, drawn from a gap law under a rate profile.
 ///
-/// Gaps are drawn with mean 1 in *operational time*, the integral of the rate, and mapped back. That gives exactly the inhomogeneous
-/// Poisson process for exponential gaps, and keeps the law's regularity or burstiness under a changing rate for the others.
+/// Gaps are drawn with mean 1 in *operational time*, the integral of the rate, and mapped back. That gives exactly the
+/// inhomogeneous Poisson process for exponential gaps, and keeps the law's regularity or burstiness under a changing
+/// rate for the others.
 public struct ArrivalClock: Sendable {
     private let law: GapLaw
     private let stages: [RateStage]
@@ -68,11 +70,17 @@ public struct ArrivalClock: Sendable {
 
     /// Arrivals along `stages`; they end with the last one.
     public init(law: GapLaw, stages: [RateStage], random: RandomStream) {
-        precondition(stages.allSatisfy { $0.startRate >= 0 && $0.endRate >= 0 && $0.seconds >= 0 }, "rates and times are not negative")
+        precondition(
+            stages.allSatisfy { $0.startRate >= 0 && $0.endRate >= 0 && $0.seconds >= 0 },
+            "rates and times are not negative")
         self.law = law
         self.stages = stages
         self.random = random
-        if case .weibull(let shape) = law { weibullScale = 1 / PortableMath.gamma(1 + 1 / shape) } else { weibullScale = 1 }
+        if case .weibull(let shape) = law {
+            weibullScale = 1 / PortableMath.gamma(1 + 1 / shape)
+        } else {
+            weibullScale = 1
+        }
     }
 
     /// Seconds from the start of the run to the next arrival; nil after the last stage.

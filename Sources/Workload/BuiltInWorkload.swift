@@ -31,7 +31,8 @@ public enum BuiltInWorkload: String, CaseIterable, Sendable {
         case .reasoning: 2
         case .batch: 0
         case .bedrock: 100
-        // 2.5 billion prompts a day (OpenAI to Axios, July 2025) are 28,935 a second; `BuiltInLaws.frontierShares` makes them 70 % of the mix.
+        // 2.5 billion prompts a day (OpenAI to Axios, July 2025) are 28,935 a second; `BuiltInLaws.frontierShares`
+        // makes them 70 % of the mix.
         case .frontier: 2.5e9 / 86_400 / BuiltInLaws.frontierShares[0].share
         }
     }
@@ -54,7 +55,9 @@ public enum BuiltInWorkload: String, CaseIterable, Sendable {
                 options.limit = options.concurrency! * 100
             }
         }
-        if self == .batch && options.rate == nil && options.stages == nil && options.concurrency == nil { options.arrivals = .atOnce }
+        if self == .batch && options.rate == nil && options.stages == nil && options.concurrency == nil {
+            options.arrivals = .atOnce
+        }
         if options.arrivals == .atOnce && options.limit == nil {
             options.limit = BuiltInWorkload.defaultBatchRequests
         }
@@ -86,7 +89,9 @@ public enum BuiltInWorkload: String, CaseIterable, Sendable {
 
     /// One kind of traffic. `tag` keeps the random streams, sessions and heads of a mix's parts apart.
     private func component(rate: Double, _ options: WorkloadOptions, tag: UInt64) -> any RequestSource {
-        if let model = BuiltInLaws.sessions(self) { return SessionSource(model, rate: rate, options: options, tag: tag) }
+        if let model = BuiltInLaws.sessions(self) {
+            return SessionSource(model, rate: rate, options: options, tag: tag)
+        }
         let laws = BuiltInLaws.independent(self)
         var seeded = options
         seeded.seed = RandomStream.mix(options.seed &+ tag &* 0x9E37_79B9_7F4A_7C15)
@@ -94,9 +99,10 @@ public enum BuiltInWorkload: String, CaseIterable, Sendable {
         seeded.rate = options.stages == nil && options.concurrency == nil && options.arrivals != .atOnce ? rate : nil
         if seeded.rate != nil { seeded.scale = 1 }
         return GeneratedSource(
-            clock: Workload.clock(seeded, defaultRate: rate),
+            clock: ArrivalClock(seeded, defaultRate: rate),
             lengths: LawLengths(
-                prompt: laws.prompt, output: laws.output, random: RandomStream(seed: seeded.seed, stream: RandomUse.lengths)
+                prompt: laws.prompt, output: laws.output,
+                random: RandomStream(seed: seeded.seed, stream: RandomUse.lengths)
             ),
             options: options
         )
@@ -108,14 +114,18 @@ public enum BuiltInWorkload: String, CaseIterable, Sendable {
         case .chat:
             WorkloadProvenance(
                 grade: .assumed,
-                source: "Azure LLM trace 2024, conversation (output quantiles, mean prompt); LMSYS-Chat-1M (2.0 turns, 69.5 user tokens)",
+                source:
+                    "Azure LLM trace 2024, conversation (output quantiles, mean prompt); LMSYS-Chat-1M (2.0 turns, 69.5 user tokens)",
                 assumptions: ["a shared system prompt of 200 tokens", "a median pause of 60 s between turns"]
             )
         case .agents:
             WorkloadProvenance(
                 grade: .derived,
                 source: "fitted to 237 Claude Code sessions of kv-cache-tester (Callan Fox, Apache-2.0; 18,346 calls)",
-                assumptions: ["turns geometric and independent", "contexts compacted at 200,000 tokens", "8 distinct prompt heads"]
+                assumptions: [
+                    "turns geometric and independent", "contexts compacted at 200,000 tokens",
+                    "8 distinct prompt heads",
+                ]
             )
         case .completion:
             WorkloadProvenance(
@@ -125,7 +135,8 @@ public enum BuiltInWorkload: String, CaseIterable, Sendable {
         case .documents:
             WorkloadProvenance(
                 grade: .derived,
-                source: "arXiv summarization as in Sarathi-Serve (OSDI 2024), table 2: median and P90 of prompts and outputs",
+                source:
+                    "arXiv summarization as in Sarathi-Serve (OSDI 2024), table 2: median and P90 of prompts and outputs",
                 assumptions: ["lognormal between the quantiles", "prompt and output lengths independent"]
             )
         case .reasoning:
@@ -137,7 +148,8 @@ public enum BuiltInWorkload: String, CaseIterable, Sendable {
         case .batch:
             WorkloadProvenance(
                 grade: .assumed,
-                source: "MLPerf Inference, Llama 2 70B (OpenOrca): 24,576 samples, mean output 294 tokens, both lengths at most 1,024",
+                source:
+                    "MLPerf Inference, Llama 2 70B (OpenOrca): 24,576 samples, mean output 294 tokens, both lengths at most 1,024",
                 assumptions: ["median output 210 tokens (lognormal)", "prompts of median 200, mean 290 tokens"]
             )
         case .bedrock:
@@ -147,7 +159,9 @@ public enum BuiltInWorkload: String, CaseIterable, Sendable {
             )
         case .frontier:
             WorkloadProvenance(
-                grade: .assumed, source: "2.5 billion ChatGPT prompts a day (OpenAI to Axios, July 2025) and the other built-in workloads",
+                grade: .assumed,
+                source:
+                    "2.5 billion ChatGPT prompts a day (OpenAI to Axios, July 2025) and the other built-in workloads",
                 assumptions: [BuiltInLaws.sentence(BuiltInLaws.frontierShares), "no daily cycle"]
             )
         }

@@ -5,9 +5,9 @@
 import CZlib
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #endif
 
 /// Bytes in order, a block at a time.
@@ -25,7 +25,9 @@ final class FileBytes: ByteSource {
     /// Opens `path` for reading.
     init(path: String) throws(WorkloadError) {
         let opened = open(path, O_RDONLY | O_CLOEXEC)
-        guard opened >= 0 else { throw WorkloadError(place: path, "cannot be opened: \(String(cString: strerror(errno)))") }
+        guard opened >= 0 else {
+            throw WorkloadError(place: path, "cannot be opened: \(String(cString: strerror(errno)))")
+        }
         var status = stat()
         guard fstat(opened, &status) == 0, status.st_mode & S_IFMT != S_IFDIR else {
             close(opened)
@@ -49,7 +51,9 @@ final class FileBytes: ByteSource {
         while true {
             let count = systemRead(descriptor, buffer)
             if count >= 0 { return count }
-            if errno != EINTR { throw WorkloadError(place: name, "cannot be read: \(String(cString: strerror(errno)))") }
+            if errno != EINTR {
+                throw WorkloadError(place: name, "cannot be read: \(String(cString: strerror(errno)))")
+            }
         }
     }
 }
@@ -73,7 +77,8 @@ final class MemoryBytes: ByteSource {
     }
 }
 
-/// Passes bytes through, undoing gzip when the first two are gzip's magic number (also when several gzip files are concatenated).
+/// Passes bytes through, undoing gzip when the first two are gzip's magic number (also when several gzip files are
+/// concatenated).
 final class MaybeGzip: ByteSource {
     private static let blockSize = 1 << 16
 
@@ -125,7 +130,9 @@ final class MaybeGzip: ByteSource {
             inputCount += more
         }
         if inputCount >= 2, input[0] == 0x1F, input[1] == 0x8B {
-            guard trainyard_inflate_begin(stream) == Z_OK else { throw WorkloadError(place: name, "no memory to undo gzip") }
+            guard trainyard_inflate_begin(stream) == Z_OK else {
+                throw WorkloadError(place: name, "no memory to undo gzip")
+            }
             mode = .inflating
         } else {
             mode = .plain

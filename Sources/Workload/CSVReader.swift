@@ -29,10 +29,12 @@ final class CSVReader {
         fields = .allocate(capacity: columns.count)
         fields.initialize(repeating: Field(start: nil, count: 0))
         guard let header = try lines.next() else {
-            throw WorkloadError(place: lines.name, "is empty, where \(format): expects a header row with \(CSVReader.list(columns))")
+            throw WorkloadError(
+                place: lines.name, "is empty, where \(format): expects a header row with \(CSVReader.list(columns))")
         }
         var names: [String] = []
-        CSVReader.split(header) { _, field in names.append(String(decoding: FieldParsing.trimmed(field), as: UTF8.self)) }
+        CSVReader.split(header) { _, field in names.append(String(decoding: FieldParsing.trimmed(field), as: UTF8.self))
+        }
         if let first = names.first, first.hasPrefix("\u{FEFF}") { names[0] = String(first.dropFirst()) }
         columnNames = names
         wanted = Array(repeating: -1, count: names.count)
@@ -43,7 +45,9 @@ final class CSVReader {
                 present.append(true)
             } else {
                 present.append(false)
-                guard index >= columns.count - optional else { throw missing(accepted[0], format: format, columns: columns) }
+                guard index >= columns.count - optional else {
+                    throw missing(accepted[0], format: format, columns: columns)
+                }
             }
         }
     }
@@ -53,7 +57,8 @@ final class CSVReader {
     private func missing(_ name: String, format: String, columns: [[String]]) -> WorkloadError {
         let found = columnNames.joined(separator: ",")
         let shown = found.utf8.count > 120 ? String(found.prefix(120)) + "…" : found
-        return lines.error("has no column '\(name)', which \(format): expects (\(CSVReader.list(columns))); its header is '\(shown)'")
+        return lines.error(
+            "has no column '\(name)', which \(format): expects (\(CSVReader.list(columns))); its header is '\(shown)'")
     }
 
     private static func list(_ columns: [[String]]) -> String { columns.map { $0[0] }.joined(separator: ",") }

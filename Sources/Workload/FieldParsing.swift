@@ -19,7 +19,8 @@ enum FieldParsing {
         return Field(rebasing: field[low..<high])
     }
 
-    /// A non-negative decimal integer that fits `Int64`; nil for anything else. `7.0` counts as 7, since pandas writes that.
+    /// A non-negative decimal integer that fits `Int64`; nil for anything else. `7.0` counts as 7, since pandas writes
+    /// that.
     @inline(__always)
     static func integer(_ field: Field) -> Int64? {
         var value: Int64 = 0
@@ -44,7 +45,8 @@ enum FieldParsing {
         return value
     }
 
-    /// A decimal number (`-12.5`, `6e-05`) times 10 to the `scale`, rounded half away from zero; nil if malformed or too large.
+    /// A decimal number (`-12.5`, `6e-05`) times 10 to the `scale`, rounded half away from zero; nil if malformed or
+    /// too large.
     ///
     /// Digits are not turned into a binary fraction on the way: `0.0170010047` at scale 9 is 17001005 exactly.
     static func decimal(_ field: Field, scale: Int) -> Int64? {
@@ -55,8 +57,8 @@ enum FieldParsing {
             index += 1
         }
         var mantissa: UInt64 = 0
-        // The value is mantissa x 10^exponent. Digits that no longer fit only move the exponent; they lie below the rounding place
-        // unless the number is too large anyway.
+        // The value is mantissa x 10^exponent. Digits that no longer fit only move the exponent; they lie below the
+        // rounding place unless the number is too large anyway.
         var exponent = 0
         var digits = 0
         var seenPoint = false
@@ -80,7 +82,9 @@ enum FieldParsing {
         guard digits > 0 else { return nil }
         if index < field.count {
             guard field[index] == 101 || field[index] == 69 else { return nil }
-            guard let power = signedInteger(Field(rebasing: field[(index + 1)...])), abs(power) < 400 else { return nil }
+            guard let power = signedInteger(Field(rebasing: field[(index + 1)...])), abs(power) < 400 else {
+                return nil
+            }
             exponent += Int(power)
         }
         guard let magnitude = scaled(mantissa, by: exponent + scale) else { return nil }
@@ -112,8 +116,8 @@ enum FieldParsing {
         return integer(field)
     }
 
-    /// `YYYY-MM-DD hh:mm:ss[.fraction][Z|±hh[:mm]]` (blank or `T` between) as nanoseconds since 1970 in UTC; a time without a zone is
-    /// taken as UTC. Fractions may have any number of digits; Azure's have 7 (100 ns ticks).
+    /// `YYYY-MM-DD hh:mm:ss[.fraction][Z|±hh[:mm]]` (blank or `T` between) as nanoseconds since 1970 in UTC; a time
+    /// without a zone is taken as UTC. Fractions may have any number of digits; Azure's have 7 (100 ns ticks).
     static func timestamp(_ field: Field) -> Int64? {
         guard field.count >= 19, field[4] == 45, field[7] == 45, field[13] == 58, field[16] == 58,
             field[10] == 32 || field[10] == 84,
@@ -158,7 +162,9 @@ enum FieldParsing {
         guard let hours = digits(field, index + 1, 2), hours < 24 else { return nil }
         var minutes: Int64 = 0
         if rest > 3 {
-            guard rest == 5 || field[index + 3] == 58, let read = digits(field, field.count - 2, 2), read < 60 else { return nil }
+            guard rest == 5 || field[index + 3] == 58, let read = digits(field, field.count - 2, 2), read < 60 else {
+                return nil
+            }
             minutes = read
         }
         return (field[index] == 45 ? -1 : 1) * (hours * 3_600 + minutes * 60)

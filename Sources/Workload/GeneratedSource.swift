@@ -90,7 +90,10 @@ final class LengthTable: Sendable {
 
     /// Names under which published length files have their two columns.
     private static let columns = [
-        ["prompt_tokens", "num_prefill_tokens", "prefill_tokens", "input_tokens", "input_length", "ContextTokens", "input_toks"],
+        [
+            "prompt_tokens", "num_prefill_tokens", "prefill_tokens", "input_tokens", "input_length", "ContextTokens",
+            "input_toks",
+        ],
         ["output_tokens", "num_decode_tokens", "decode_tokens", "output_length", "GeneratedTokens", "output_toks"],
     ]
 

@@ -52,12 +52,14 @@ public enum LengthLaw: Sendable {
     }
 }
 
-/// A distribution known at a few quantiles: between two of them the logarithm of the value is linear in the probability.
+/// A distribution known at a few quantiles: between two of them the logarithm of the value is linear in the
+/// probability.
 public struct QuantileCurve: Sendable {
     /// Probabilities rising from 0 to 1, and the values at them.
     private let points: [(probability: Double, logarithm: Double)]
 
-    /// - Parameter points: (probability, value), rising in both, the first at probability 0 (the minimum), the last at 1 (the maximum).
+    /// - Parameter points: (probability, value), rising in both, the first at probability 0 (the minimum), the last at
+    ///   1 (the maximum).
     public init(_ points: [(Double, Double)]) {
         precondition(points.count >= 2 && points.first!.0 == 0 && points.last!.0 == 1, "quantiles span 0 to 1")
         for (first, second) in zip(points, points.dropFirst()) {
@@ -89,7 +91,9 @@ public final class EmpiricalLaw: Sendable {
     /// - Parameter entries: values and weights; weights are not negative and at least one is positive.
     public init(_ entries: [(value: Int32, weight: Double)]) {
         let total = entries.reduce(0) { $0 + $1.weight }
-        precondition(total > 0 && total.isFinite && entries.allSatisfy { $0.weight >= 0 }, "weights are not negative and not all 0")
+        precondition(
+            total > 0 && total.isFinite && entries.allSatisfy { $0.weight >= 0 },
+            "weights are not negative and not all 0")
         let count = entries.count
         var scaled = entries.map { $0.weight / total * Double(count) }
         var aliases = Array(repeating: Int32(0), count: count)

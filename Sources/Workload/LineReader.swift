@@ -3,9 +3,9 @@
 //===----------------------------------------------------------------------===//
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #endif
 
 /// Cuts a byte source into lines. Memory is one block plus the longest line.
@@ -33,7 +33,8 @@ final class LineReader {
 
     deinit { buffer.deallocate() }
 
-    /// The next line without its end (`\n` or `\r\n`), valid until the next call; nil at the end. The last line may lack its end.
+    /// The next line without its end (`\n` or `\r\n`), valid until the next call; nil at the end. The last line may
+    /// lack its end.
     func next() throws(WorkloadError) -> UnsafeBufferPointer<UInt8>? {
         var scanned = start
         while true {
@@ -69,14 +70,16 @@ final class LineReader {
         }
         if end == buffer.count {
             guard buffer.count < LineReader.longestLine else {
-                throw WorkloadError(place: name, line: lineNumber + 1, "is longer than \(LineReader.longestLine >> 20) MiB")
+                throw WorkloadError(
+                    place: name, line: lineNumber + 1, "is longer than \(LineReader.longestLine >> 20) MiB")
             }
             let larger = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: buffer.count * 2)
             memcpy(larger.baseAddress!, buffer.baseAddress!, end)
             buffer.deallocate()
             buffer = larger
         }
-        let count = try source.read(into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[end...]))
+        let count = try source.read(
+            into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[end...]))
         if count == 0 { atEnd = true } else { end += count }
     }
 

@@ -3,7 +3,8 @@
 //===----------------------------------------------------------------------===//
 
 /// The C library picks its `log` and `exp` by processor, and variants differ in the last bit; a workload generated from
-/// a seed must not. These use only the operations that IEEE 754 defines exactly (+, -, x, /, square root), in a fixed order.
+/// a seed must not. These use only the operations that IEEE 754 defines exactly (+, -, x, /, square root), in a fixed
+/// order.
 enum PortableMath {
     /// ln 2, split so that `k * high` is exact for the exponents of a `Double` (as in fdlibm's e_log.c).
     private static let ln2High = 6.93147180369123816490e-01
@@ -11,7 +12,8 @@ enum PortableMath {
 
     /// Natural logarithm of a positive finite `x`; error below 2 units in the last place.
     ///
-    /// `x = 2^k (1 + f)` with `sqrt(1/2) <= 1 + f < sqrt(2)`; `ln(1 + f) = 2 atanh(s)` with `s = f / (2 + f)`, by its series.
+    /// `x = 2^k (1 + f)` with `sqrt(1/2) <= 1 + f < sqrt(2)`; `ln(1 + f) = 2 atanh(s)` with `s = f / (2 + f)`, by its
+    /// series.
     static func ln(_ x: Double) -> Double {
         precondition(x > 0 && x.isFinite, "the logarithm is taken of positive numbers only")
         var exponent = Double(x.exponent)

@@ -4,8 +4,9 @@
 
 /// A stream of random numbers (xoshiro256++ by Blackman and Vigna, seeded through SplitMix64).
 ///
-/// A generator takes one stream for each thing that it draws (gaps, prompt lengths, ...), so that changing how one is drawn
-/// leaves the others as they were: two runs that differ only in their rate have the same lengths in the same order.
+/// A generator takes one stream for each thing that it draws (gaps, prompt lengths, ...), so that changing how one is
+/// drawn leaves the others as they were: two runs that differ only in their rate have the same lengths in the same
+/// order.
 public struct RandomStream: Sendable {
     private var s0: UInt64
     private var s1: UInt64

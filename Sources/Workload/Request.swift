@@ -91,7 +91,8 @@ public struct PrefixIdentity: BitwiseCopyable, Sendable {
     public var sharedHead: UInt32
 
     public static let none = PrefixIdentity(
-        blockHashes: nil, blockHashCount: 0, tokensPerHash: 0, session: 0, sessionTokens: 0, sharedHeadTokens: 0, sharedHead: 0
+        blockHashes: nil, blockHashCount: 0, tokensPerHash: 0, session: 0, sessionTokens: 0, sharedHeadTokens: 0,
+        sharedHead: 0
     )
 
     public init(

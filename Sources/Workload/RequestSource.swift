@@ -4,9 +4,9 @@
 
 /// Requests in arrival order, one at a time.
 ///
-/// A source owns the block hashes that its requests point to (`PrefixIdentity.blockHashes`), so it must stay alive until the last of
-/// its requests has ended. A source is used by one thread at a time and goes through its requests once; `Workload.makeSource()` makes
-/// another that yields the same ones.
+/// A source owns the block hashes that its requests point to (`PrefixIdentity.blockHashes`), so it must stay alive
+/// until the last of its requests has ended. A source is used by one thread at a time and goes through its requests
+/// once; `Workload.makeSource()` makes another that yields the same ones.
 public protocol RequestSource: AnyObject {
     /// The next request, or nil at the end. Arrival times do not decrease and ids count up from 0.
     ///
@@ -23,8 +23,8 @@ public struct ReadingCounts: Equatable, Sendable {
     public var accepted = 0
     /// Malformed rows that were left out, because bad rows were to be skipped.
     public var skipped = 0
-    /// Requests whose trace says 0 prompt or 0 output tokens (cut or filtered calls), which are taken as 1: a served request costs at
-    /// least one prompt token and one step.
+    /// Requests whose trace says 0 prompt or 0 output tokens (cut or filtered calls), which are taken as 1: a served
+    /// request costs at least one prompt token and one step.
     public var raisedToOneToken = 0
     /// Requests that were shortened to `max-prompt`, `max-output` or `max-total`.
     public var shortened = 0
@@ -45,7 +45,8 @@ public struct ReadingCounts: Equatable, Sendable {
     }
 }
 
-/// How far the figures of a workload can be trusted, in the words that the catalogue uses; ordered from best to weakest.
+/// How far the figures of a workload can be trusted, in the words that the catalogue uses; ordered from best to
+/// weakest.
 public enum WorkloadGrade: String, Comparable, Sendable, CaseIterable {
     /// Recorded from a service in production.
     case measured
@@ -76,10 +77,11 @@ public struct WorkloadProvenance: Equatable, Sendable {
     }
 }
 
-/// A fixed number of clients, each of which sends its next request when the last one ended and it has thought for a while.
+/// A fixed number of clients, each of which sends its next request when the last one ended and it has thought for a
+/// while.
 ///
-/// Whoever runs the workload owns the clock: it takes `concurrency` requests at the start and one more for every request that ends,
-/// setting the arrival time of each to the moment that it becomes due (`end + thinkSeconds`).
+/// Whoever runs the workload owns the clock: it takes `concurrency` requests at the start and one more for every
+/// request that ends, setting the arrival time of each to the moment that it becomes due (`end + thinkSeconds`).
 public struct ClosedLoop: Equatable, Sendable {
     /// Clients.
     public var concurrency: Int

@@ -2,7 +2,8 @@
 // Conversations and agents: requests that repeat what came before them.
 //===----------------------------------------------------------------------===//
 
-/// A statistical model of sessions: a prompt head that many share, then turns that each repeat the whole context so far and add to it.
+/// A statistical model of sessions: a prompt head that many share, then turns that each repeat the whole context so far
+/// and add to it.
 public struct SessionModel: Sendable {
     /// A pause between the starts of two turns of one session: lognormal, drawn with this weight among its siblings.
     public struct Gap: Sendable {
@@ -30,19 +31,23 @@ public struct SessionModel: Sendable {
     public var continueProbability: Double
     /// Pauses from the arrival of a turn to the arrival of the next; they include the time that serving takes.
     public var gaps: [Gap]
-    /// When prompt and output would exceed this, the context is compacted: it starts again from the head, as a fresh context.
+    /// When prompt and output would exceed this, the context is compacted: it starts again from the head, as a fresh
+    /// context.
     public var maxContextTokens: Int32
 
     /// Mean number of turns.
     var meanTurns: Double { 1 / (1 - continueProbability) }
-    var meanGapSeconds: Double { gaps.reduce(0) { $0 + $1.weight * $1.meanSeconds } / gaps.reduce(0) { $0 + $1.weight } }
+    var meanGapSeconds: Double {
+        gaps.reduce(0) { $0 + $1.weight * $1.meanSeconds } / gaps.reduce(0) { $0 + $1.weight }
+    }
 }
 
 /// Requests of sessions under a `SessionModel`.
 ///
-/// Sessions begin as an arrival process; every session that waits for its next turn is one 32-byte entry of a heap, so memory is
-/// proportional to the open sessions (rate x probability of another turn x mean gap). Under a constant rate the generator starts in equilibrium:
-/// sessions that began before time 0 are there with the residual of their gap, so that the rate and the reuse are right from the first second.
+/// Sessions begin as an arrival process; every session that waits for its next turn is one 32-byte entry of a heap, so
+/// memory is proportional to the open sessions (rate x probability of another turn x mean gap). Under a constant rate
+/// the generator starts in equilibrium: sessions that began before time 0 are there with the residual of their gap, so
+/// that the rate and the reuse are right from the first second.
 final class SessionSource: RequestSource {
     private let model: SessionModel
     private let options: WorkloadOptions
@@ -153,9 +158,10 @@ final class SessionSource: RequestSource {
 
     /// Fills the heap with the sessions that are waiting at a moment of the stationary process.
     ///
-    /// Their mean number is rate x p x mean gap (Little's law). A gap that covers a given moment is length-biased: kind i with probability
-    /// proportional to weight x mean, its length lognormal with the median e^(sigma^2) times larger, and the moment uniform within it. The number
-    /// of turns already taken is geometric with the same p, because turns have no memory of how many came before.
+    /// Their mean number is rate x p x mean gap (Little's law). A gap that covers a given moment is length-biased: kind
+    /// i with probability proportional to weight x mean, its length lognormal with the median e^(sigma^2) times larger,
+    /// and the moment uniform within it. The number of turns already taken is geometric with the same p, because turns
+    /// have no memory of how many came before.
     private func beginInEquilibrium(rate: Double) {
         let waiting = Int((rate * model.continueProbability * model.meanGapSeconds).rounded())
         let biasedTotal = model.gaps.reduce(0) { $0 + $1.weight * $1.meanSeconds }
@@ -175,14 +181,15 @@ final class SessionSource: RequestSource {
         }
     }
 
-    /// Context of a session that has taken a geometric number of turns. Beyond 8 turns the growth of the others is taken at its mean; whole
-    /// compactions are taken out.
+    /// Context of a session that has taken a geometric number of turns. Beyond 8 turns the growth of the others is
+    /// taken at its mean; whole compactions are taken out.
     private func contextInEquilibrium(head: Int32, growthPerTurn: Double) -> Int32 {
         var turns = 1
         if model.continueProbability > 0 {
             turns += Int(min(PortableMath.ln(random.positiveUnit()) / PortableMath.ln(model.continueProbability), 1e6))
         }
-        var context = Double(head) + Double(model.firstTurnTokens.draw(&random)) + Double(model.outputTokens.draw(&random))
+        var context =
+            Double(head) + Double(model.firstTurnTokens.draw(&random)) + Double(model.outputTokens.draw(&random))
         for _ in 1..<max(2, min(turns, 9)) where turns > 1 {
             context += Double(model.laterTurnTokens.draw(&random)) + Double(model.outputTokens.draw(&random))
         }

@@ -2,7 +2,8 @@
 // A trace, paced, cut and shortened as its options ask.
 //===----------------------------------------------------------------------===//
 
-/// Applies a workload's options to a trace: window, repetition, pace or new arrival times, duration, limit, token limits.
+/// Applies a workload's options to a trace: window, repetition, pace or new arrival times, duration, limit, token
+/// limits.
 final class ShapedSource: RequestSource {
     private let open: () throws(WorkloadError) -> any RequestSource
     private let options: WorkloadOptions
@@ -47,7 +48,8 @@ final class ShapedSource: RequestSource {
         let random = RandomStream(seed: options.seed, stream: RandomUse.arrivals)
         if options.concurrency != nil { return ArrivalClock(law: .atOnce, rate: 1, random: random) }
         if let stages = options.stages {
-            return ArrivalClock(law: options.arrivals ?? .poisson, stages: stages.map { $0.scaled(by: options.scale) }, random: random)
+            return ArrivalClock(
+                law: options.arrivals ?? .poisson, stages: stages.map { $0.scaled(by: options.scale) }, random: random)
         }
         if options.arrivals == .atOnce { return ArrivalClock(law: .atOnce, rate: 1, random: random) }
         guard let law = options.arrivals, let rate = options.rate else { return nil }
@@ -89,13 +91,16 @@ final class ShapedSource: RequestSource {
         return request
     }
 
-    /// The next request whose time on the trace's clock lies in the window, re-based to the window's start, passes laid end to end.
+    /// The next request whose time on the trace's clock lies in the window, re-based to the window's start, passes laid
+    /// end to end.
     private func nextInWindow() throws(WorkloadError) -> Request? {
         while true {
             if var request = try passes[passes.count - 1].next() {
                 let time = request.arrivalNanoseconds - windowOrigin
                 if time < 0 { continue }
-                if options.window.map({ $0.upperBound != .infinity && request.arrivalNanoseconds >= nanoseconds($0.upperBound) }) != true {
+                if options.window.map({
+                    $0.upperBound != .infinity && request.arrivalNanoseconds >= nanoseconds($0.upperBound)
+                }) != true {
                     lastInPass = time
                     countInPass += 1
                     request.arrivalNanoseconds = passStart + time
@@ -145,7 +150,8 @@ extension Request {
         prefix.sessionTokens = min(prefix.sessionTokens, promptTokens)
         prefix.sharedHeadTokens = min(prefix.sharedHeadTokens, promptTokens)
         if prefix.tokensPerHash > 0 {
-            prefix.blockHashCount = min(prefix.blockHashCount, (promptTokens + prefix.tokensPerHash - 1) / prefix.tokensPerHash)
+            prefix.blockHashCount = min(
+                prefix.blockHashCount, (promptTokens + prefix.tokensPerHash - 1) / prefix.tokensPerHash)
         }
         return true
     }

@@ -32,7 +32,8 @@ final class VidurParser: RowParser {
         rows = try CSVReader(
             lines, format: "vidur",
             columns: [
-                ["arrived_at", "request_arrived_at"], ["num_prefill_tokens", "prefill_tokens", "request_num_prefill_tokens"],
+                ["arrived_at", "request_arrived_at"],
+                ["num_prefill_tokens", "prefill_tokens", "request_num_prefill_tokens"],
                 ["num_decode_tokens", "decode_tokens", "request_num_decode_tokens"],
             ]
         )

@@ -35,7 +35,8 @@ public struct WorkloadDescription: Equatable, Sendable, CustomStringConvertible 
     /// The text as it was written; reports show it.
     public var description: String
 
-    /// Parses `FORMAT:PATH?options` or `NAME?options`. An unknown format, name or option is an error with the nearest valid one.
+    /// Parses `FORMAT:PATH?options` or `NAME?options`. An unknown format, name or option is an error with the nearest
+    /// valid one.
     public init(parsing text: String) throws(WorkloadError) {
         description = text
         let question = text.firstIndex(of: "?")
@@ -49,13 +50,16 @@ public struct WorkloadDescription: Equatable, Sendable, CustomStringConvertible 
                 let hint = suggestion(for: format, among: TraceFormat.allCases.map(\.rawValue))
                 throw WorkloadError(place: text, "unknown format '\(format)'\(hint)")
             }
-            guard !path.isEmpty else { throw WorkloadError(place: text, "no path after '\(format):' (a file, or - for standard input)") }
+            guard !path.isEmpty else {
+                throw WorkloadError(place: text, "no path after '\(format):' (a file, or - for standard input)")
+            }
             origin = .trace(known, path: path)
         } else {
             let name = String(head)
             guard let known = BuiltInWorkload(rawValue: name) else {
                 let names = BuiltInWorkload.allCases.map(\.rawValue)
-                let hint = name.contains("/") || name.contains(".") || name == "-"
+                let hint =
+                    name.contains("/") || name.contains(".") || name == "-"
                     ? "; a file needs its format before it, such as 'azure:\(name)' (formats: \(WorkloadDescription.formats))"
                     : suggestion(for: name, among: names)
                 throw WorkloadError(place: text, "unknown workload '\(name)'\(hint)")
@@ -69,30 +73,56 @@ public struct WorkloadDescription: Equatable, Sendable, CustomStringConvertible 
 
     /// Options that make no sense for this kind of workload are refused rather than ignored.
     private func checkOptions() throws(WorkloadError) {
+        let options = options
+        var refused: [(Bool, String)] = []
         switch origin {
         case .trace(.lengths, _):
-            if options.window != nil { throw WorkloadError(place: description, "'window' needs a trace with times; lengths: has none") }
-            if options.rate == nil && options.stages == nil && options.concurrency == nil && options.arrivals != .atOnce {
+            if options.rate == nil && options.stages == nil && options.concurrency == nil && options.arrivals != .atOnce
+            {
                 throw WorkloadError(
                     place: description,
                     "lengths: has no times, so it needs rate=REQUESTS_PER_SECOND, stages=..., arrivals=at-once or concurrency=N"
                 )
             }
+            refused = [(options.window != nil, "'window' needs a trace with times; lengths: has none")]
         case .trace(.servegen, _):
-            if options.repeats != nil { throw WorkloadError(place: description, "'repeat' does not apply to servegen:, which is drawn; use 'duration'") }
-            if options.arrivals != nil || options.stages != nil {
-                throw WorkloadError(place: description, "servegen: has its own arrivals per client; leave out arrivals and stages (rate and scale apply)")
-            }
+            refused = [
+                (options.repeats != nil, "'repeat' does not apply to servegen:, which is drawn; use 'duration'"),
+                (
+                    options.arrivals != nil,
+                    "servegen: has gap laws of its own; leave out 'arrivals' (rate and scale apply)"
+                ),
+                (options.stages != nil, "servegen: has rates of its own; leave out 'stages' (rate and scale apply)"),
+            ]
+        case .trace(.claudeCode, _): break
         case .trace:
-            if options.shuffled { throw WorkloadError(place: description, "order=random applies to lengths: only") }
-            if options.arrivals != nil && options.arrivals != .atOnce && options.rate == nil && options.stages == nil {
-                throw WorkloadError(place: description, "'arrivals' replaces the trace's own times, so it needs rate=REQUESTS_PER_SECOND or stages=...")
-            }
+            let retimed = options.arrivals != nil && options.arrivals != .atOnce
+            refused = [
+                (
+                    retimed && options.rate == nil && options.stages == nil,
+                    "'arrivals' replaces the trace's own times, so it needs rate=REQUESTS_PER_SECOND or stages=..."
+                )
+            ]
         case .builtIn:
-            for (given, name) in [(options.window != nil, "window"), (options.repeats != nil, "repeat"), (options.shuffled, "order")]
-            where given {
-                throw WorkloadError(place: description, "'\(name)' applies to traces, not to built-in workloads")
-            }
+            refused = [
+                (options.window != nil, "'window' applies to traces, not to built-in workloads"),
+                (
+                    options.repeats != nil,
+                    "'repeat' applies to traces, not to built-in workloads; use 'duration' or 'limit'"
+                ),
+            ]
         }
+        if origin.format != .lengths { refused.append((options.shuffled, "order=random applies to lengths: only")) }
+        if origin.format != .mooncake {
+            refused.append((options.spreadSeconds != nil, "'spread' applies to mooncake: only"))
+        }
+        for (isWrong, message) in refused where isWrong { throw WorkloadError(place: description, message) }
+    }
+}
+
+extension WorkloadDescription.Origin {
+    /// The format of a trace, nil for a built-in workload.
+    public var format: TraceFormat? {
+        if case .trace(let format, _) = self { format } else { nil }
     }
 }

@@ -32,6 +32,8 @@ public struct WorkloadOptions: Equatable, Sendable {
     public var maxTotal: Int32?
     /// How often a trace is run through, one time after the other.
     public var repeats: Int?
+    /// Requests that bear the same time are spread over this many seconds (Mooncake stamps batches of 3 s).
+    public var spreadSeconds: Double?
     /// Whether lengths are drawn from their file at random (true) or taken in its order.
     public var shuffled = false
 
@@ -39,8 +41,9 @@ public struct WorkloadOptions: Equatable, Sendable {
 
     /// Every option's name, for messages.
     static let names = [
-        "rate", "seed", "duration", "scale", "limit", "window", "arrivals", "burstiness", "shape", "stages", "concurrency", "think",
-        "think-law", "max-prompt", "max-output", "max-total", "repeat", "order",
+        "rate", "seed", "duration", "scale", "limit", "window", "arrivals", "burstiness", "shape", "stages",
+        "concurrency", "think",
+        "think-law", "max-prompt", "max-output", "max-total", "repeat", "order", "spread",
     ]
 
     /// Parses `name=value&name=value`.
@@ -57,7 +60,9 @@ public struct WorkloadOptions: Equatable, Sendable {
             }
             let name = String(part[..<equals])
             let reader = OptionValue(name: name, text: String(part[part.index(after: equals)...]), place: place)
-            guard seen.insert(name).inserted else { throw WorkloadError(place: place, "option '\(name)' is given twice") }
+            guard seen.insert(name).inserted else {
+                throw WorkloadError(place: place, "option '\(name)' is given twice")
+            }
             switch name {
             case "rate": rate = try reader.number(above: 0)
             case "seed": seed = try reader.seed()
@@ -76,9 +81,11 @@ public struct WorkloadOptions: Equatable, Sendable {
             case "max-output": maxOutput = Int32(try reader.integer(1...Int(Int32.max)))
             case "max-total": maxTotal = Int32(try reader.integer(2...Int(Int32.max)))
             case "repeat": repeats = try reader.integer(1...1_000_000_000)
+            case "spread": spreadSeconds = try reader.seconds(above: 0)
             case "order": shuffled = try reader.name(of: ["file", "random"]) == "random"
             default:
-                throw WorkloadError(place: place, "unknown option '\(name)'\(suggestion(for: name, among: WorkloadOptions.names))")
+                throw WorkloadError(
+                    place: place, "unknown option '\(name)'\(suggestion(for: name, among: WorkloadOptions.names))")
             }
         }
         arrivals = try WorkloadOptions.gapLaw(law, burstiness: burstiness, shape: shape, place: place)
@@ -99,10 +106,14 @@ public struct WorkloadOptions: Equatable, Sendable {
         case "poisson": return .poisson
         case "at-once": return .atOnce
         case "gamma":
-            guard let burstiness else { throw WorkloadError(place: place, "arrivals=gamma needs burstiness=B (1 is Poisson, 0.2 is bursty)") }
+            guard let burstiness else {
+                throw WorkloadError(place: place, "arrivals=gamma needs burstiness=B (1 is Poisson, 0.2 is bursty)")
+            }
             return .gamma(burstiness: burstiness)
         case "weibull":
-            guard let shape else { throw WorkloadError(place: place, "arrivals=weibull needs shape=K (1 is Poisson, 0.5 is bursty)") }
+            guard let shape else {
+                throw WorkloadError(place: place, "arrivals=weibull needs shape=K (1 is Poisson, 0.5 is bursty)")
+            }
             return .weibull(shape: shape)
         default:
             if let burstiness { return .gamma(burstiness: burstiness) }
@@ -113,10 +124,17 @@ public struct WorkloadOptions: Equatable, Sendable {
 
     private func checkTogether(place: String) throws(WorkloadError) {
         if concurrency != nil && (rate != nil || stages != nil || arrivals != nil) {
-            throw WorkloadError(place: place, "'concurrency' is a closed loop, in which completions set the pace: leave out rate, stages and arrivals")
+            throw WorkloadError(
+                place: place,
+                "'concurrency' is a closed loop, in which completions set the pace: leave out rate, stages and arrivals"
+            )
         }
-        if thinkSeconds != nil && concurrency == nil { throw WorkloadError(place: place, "'think' needs concurrency=N") }
-        if stages != nil && rate != nil { throw WorkloadError(place: place, "give either 'rate' or 'stages', not both") }
+        if thinkSeconds != nil && concurrency == nil {
+            throw WorkloadError(place: place, "'think' needs concurrency=N")
+        }
+        if stages != nil && rate != nil {
+            throw WorkloadError(place: place, "give either 'rate' or 'stages', not both")
+        }
         if arrivals == .atOnce && (rate != nil || stages != nil) {
             throw WorkloadError(place: place, "arrivals=at-once has no rate: leave out rate and stages")
         }
@@ -166,8 +184,11 @@ struct OptionValue {
 
     /// A time, in seconds or with `ms`, `s`, `m`, `h` or `d` behind it.
     func seconds(above bound: Double) throws(WorkloadError) -> Double {
-        for (suffix, factor) in [("ms", 1e-3), ("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)] where text.hasSuffix(suffix) {
-            guard let value = Double(text.dropLast(suffix.count)), value.isFinite, value * factor > bound, value * factor < 1e9 else { break }
+        for (suffix, factor) in [("ms", 1e-3), ("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)]
+        where text.hasSuffix(suffix) {
+            guard let value = Double(text.dropLast(suffix.count)), value.isFinite, value * factor > bound,
+                value * factor < 1e9
+            else { break }
             return value * factor
         }
         guard let value = Double(text), value.isFinite, value > bound, value < 1e9 else {
@@ -178,7 +199,8 @@ struct OptionValue {
 
     func name(of names: [String]) throws(WorkloadError) -> String {
         guard names.contains(text) else {
-            throw WorkloadError(place: place, "option '\(name)' cannot be '\(text)'\(suggestion(for: text, among: names))")
+            throw WorkloadError(
+                place: place, "option '\(name)' cannot be '\(text)'\(suggestion(for: text, among: names))")
         }
         return text
     }
@@ -187,8 +209,11 @@ struct OptionValue {
     func window() throws(WorkloadError) -> Range<Double> {
         let ends = text.split(separator: "..", maxSplits: 1, omittingEmptySubsequences: false)
         guard ends.count == 2 else { throw fault("START..END in seconds, such as 600..1200") }
-        let start = ends[0].isEmpty ? 0 : try OptionValue(name: name, text: String(ends[0]), place: place).seconds(above: -1)
-        let end = ends[1].isEmpty ? .infinity : try OptionValue(name: name, text: String(ends[1]), place: place).seconds(above: 0)
+        let start =
+            ends[0].isEmpty ? 0 : try OptionValue(name: name, text: String(ends[0]), place: place).seconds(above: -1)
+        let end =
+            ends[1].isEmpty
+            ? .infinity : try OptionValue(name: name, text: String(ends[1]), place: place).seconds(above: 0)
         guard start >= 0, start < end else { throw fault("START..END with START before END") }
         return start..<end
     }
@@ -201,7 +226,9 @@ struct OptionValue {
             guard halves.count == 2 else { throw fault("RATE:SECONDS or FROM..TO:SECONDS, separated by commas") }
             let rates = halves[0].split(separator: "..", maxSplits: 1)
             var ends: [Double] = []
-            for rate in rates { ends.append(try OptionValue(name: name, text: String(rate), place: place).number(above: -0x1p-1074)) }
+            for rate in rates {
+                ends.append(try OptionValue(name: name, text: String(rate), place: place).number(above: -0x1p-1074))
+            }
             guard let first = ends.first, let last = ends.last else { throw fault("a rate before the colon") }
             let seconds = try OptionValue(name: name, text: String(halves[1]), place: place).seconds(above: 0)
             stages.append(RateStage(startRate: first, endRate: last, seconds: seconds))
