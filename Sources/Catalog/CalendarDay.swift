@@ -8,7 +8,9 @@ public struct CalendarDay: Sendable, Hashable, Comparable, CustomStringConvertib
     /// Reads `2026-10-03` or `2026-10`; nil for anything else, such as the 30th of February.
     public init?(_ text: some StringProtocol) {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2 || parts.count == 3, parts[0].utf8.count == 4, parts[1].utf8.count == 2 else { return nil }
+        guard parts.count == 2 || parts.count == 3, parts[0].utf8.count == 4, parts[1].utf8.count == 2 else {
+            return nil
+        }
         guard parts.allSatisfy({ $0.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } }) else {
             return nil
         }

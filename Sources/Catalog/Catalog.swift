@@ -37,7 +37,8 @@ public struct Catalog: Sendable {
     /// A model of the catalogue by name, or of a Hugging Face `config.json` by path. A path ends in `.json`, or begins
     /// with `/`, `./`, `../` or `~/`; anything else is a name.
     public func model(nameOrPath: String) throws(CatalogError) -> Model {
-        let looksLikePath = ["/", "./", "../", "~/"].contains { nameOrPath.hasPrefix($0) } || nameOrPath.hasSuffix(".json")
+        let looksLikePath =
+            ["/", "./", "../", "~/"].contains { nameOrPath.hasPrefix($0) } || nameOrPath.hasSuffix(".json")
         return looksLikePath ? try Model(huggingFaceConfig: nameOrPath) : try model(nameOrPath)
     }
 
@@ -91,7 +92,9 @@ public struct Catalog: Sendable {
         }
         for name in [entry.id] + entry.aliases {
             if let taken = index.insert(name, at: position) {
-                throw CatalogError(.malformed, "\(place): \(Entry.kind) \(entry.id): the name \"\(name)\" already means \(entries[taken].id)")
+                throw CatalogError(
+                    .malformed,
+                    "\(place): \(Entry.kind) \(entry.id): the name \"\(name)\" already means \(entries[taken].id)")
             }
         }
     }
@@ -120,14 +123,16 @@ public struct Catalog: Sendable {
 
     mutating func add(_ fit: AllReduceFit) {
         allReduceFits.removeAll {
-            $0.accelerator == fit.accelerator && $0.software == fit.software && $0.launch == fit.launch && $0.ranks == fit.ranks
+            $0.accelerator == fit.accelerator && $0.software == fit.software && $0.launch == fit.launch
+                && $0.ranks == fit.ranks
         }
         allReduceFits.append(fit)
     }
 
     mutating func add(_ efficiency: MatrixEfficiency) {
         matrixEfficiencies.removeAll {
-            $0.accelerator == efficiency.accelerator && $0.software == efficiency.software && $0.format == efficiency.format
+            $0.accelerator == efficiency.accelerator && $0.software == efficiency.software
+                && $0.format == efficiency.format
         }
         matrixEfficiencies.append(efficiency)
     }

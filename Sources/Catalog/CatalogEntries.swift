@@ -59,7 +59,9 @@ extension Accelerator {
 extension Accelerator.LogicalCoreMode {
     init(reading reader: ObjectReader) throws(CatalogError) {
         coresPerLogicalCore = try reader.integer("coresPerLogicalCore")
-        isDefault = try reader.optional("isDefault").map { node throws(CatalogError) in try reader.document.boolean(node) } ?? false
+        isDefault =
+            try reader.optional("isDefault").map { node throws(CatalogError) in try reader.document.boolean(node) }
+            ?? false
         logicalCores = try reader.requiredFigure("logicalCores")
         memoryBytesPerLogicalCore = try reader.requiredFigure("memoryBytesPerLogicalCore")
         try reader.finish()

@@ -36,7 +36,9 @@ extension Catalog {
             files.append(CatalogFile(name: name, path: "\(directory)/\(name)", bytes: Array(bytes)))
         }
         guard !files.isEmpty else {
-            throw CatalogError(.unreadable, "\(directory): no catalogue files; expected one of \(CatalogFile.known.joined(separator: ", "))")
+            throw CatalogError(
+                .unreadable,
+                "\(directory): no catalogue files; expected one of \(CatalogFile.known.joined(separator: ", "))")
         }
         self = try Catalog(files: files, over: base)
     }
@@ -110,7 +112,11 @@ extension Catalog {
         }
         for price in prices.prices {
             do {
-                if price.isPerAccelerator { _ = try accelerator(price.subject) } else { _ = try instance(price.subject) }
+                if price.isPerAccelerator {
+                    _ = try accelerator(price.subject)
+                } else {
+                    _ = try instance(price.subject)
+                }
                 if price.region != Price.anyRegion { _ = try region(price.region) }
             } catch {
                 throw CatalogError(.malformed, "prices.csv: a price of \(price.subject): \(error.description)")
@@ -136,7 +142,8 @@ struct CatalogFile: Sendable {
 
     /// Every name that is read, in the order in which they refer to one another.
     static let known = [
-        "sources.json", "accelerators.json", "instances.json", "models.json", "regions.json", "facts.json", "prices.csv",
+        "sources.json", "accelerators.json", "instances.json", "models.json", "regions.json", "facts.json",
+        "prices.csv",
         "all-reduce.csv", "matrix-efficiency.csv",
     ]
 }

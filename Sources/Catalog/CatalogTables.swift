@@ -20,14 +20,16 @@ struct TableReader {
             guard let header else {
                 guard cells == columns else {
                     throw CatalogError(
-                        .malformed, "\(file.path):\(index + 1): the columns are \(cells.joined(separator: ",")); expected \(columns.joined(separator: ","))"
+                        .malformed,
+                        "\(file.path):\(index + 1): the columns are \(cells.joined(separator: ",")); expected \(columns.joined(separator: ","))"
                     )
                 }
                 header = cells
                 continue
             }
             guard cells.count == header.count else {
-                throw CatalogError(.malformed, "\(file.path):\(index + 1): \(cells.count) cells; expected \(header.count)")
+                throw CatalogError(
+                    .malformed, "\(file.path):\(index + 1): \(cells.count) cells; expected \(header.count)")
             }
             rows.append((index + 1, cells))
         }
@@ -68,7 +70,9 @@ struct TableReader {
         return cells
     }
 
-    func problem(_ line: Int, _ text: String) -> CatalogError { CatalogError(.malformed, "\(file.path):\(line): \(text)") }
+    func problem(_ line: Int, _ text: String) -> CatalogError {
+        CatalogError(.malformed, "\(file.path):\(line): \(text)")
+    }
 
     /// A cell by column name. Asking for a column that was not declared is a mistake of the program.
     func cell(_ row: (line: Int, cells: [String]), _ column: String) -> String {
@@ -97,7 +101,8 @@ struct TableReader {
     ) throws(CatalogError) -> Word where Word.RawValue == String {
         let text = cell(row, column)
         guard let word = Word(rawValue: text) else {
-            throw problem(row.line, "\"\(text)\" is no \(column)\(suggestion(for: text, among: Word.allCases.map(\.rawValue)))")
+            throw problem(
+                row.line, "\"\(text)\" is no \(column)\(suggestion(for: text, among: Word.allCases.map(\.rawValue)))")
         }
         return word
     }
@@ -122,12 +127,15 @@ extension Catalog {
                 throw table.problem(row.line, "\"\(table.cell(row, "date"))\" is no date; write 2026-10-03 or 2026-10")
             }
             let dollars = try table.number(row, "usd_per_hour")
-            guard dollars <= 1e9 else { throw table.problem(row.line, "\(dollars) dollars an hour is no sensible price") }
+            guard dollars <= 1e9 else {
+                throw table.problem(row.line, "\(dollars) dollars an hour is no sensible price")
+            }
             let note = table.cell(row, "note")
             let name = table.cell(row, "subject")
             add(
                 Price(
-                    subject: per == "instance" ? try instanceID(name, row.line, table) : try acceleratorID(name, row.line, table),
+                    subject: per == "instance"
+                        ? try instanceID(name, row.line, table) : try acceleratorID(name, row.line, table),
                     isPerAccelerator: per == "accelerator", basis: try table.word(row, "basis"),
                     region: table.cell(row, "region"), date: date,
                     microDollarsPerHour: Int64((dollars * 1e6).rounded()), grade: try table.word(row, "grade"),
@@ -149,7 +157,8 @@ extension Catalog {
         let table = try TableReader(
             file,
             columns: [
-                "accelerator", "software", "launch", "ranks", "alpha_s", "s_per_byte", "smallest_s", "large_bytes_per_s",
+                "accelerator", "software", "launch", "ranks", "alpha_s", "s_per_byte", "smallest_s",
+                "large_bytes_per_s",
                 "grade", "source",
             ]
         )
@@ -160,7 +169,8 @@ extension Catalog {
                     accelerator: try acceleratorID(table.cell(row, "accelerator"), row.line, table),
                     software: table.cell(row, "software"), launch: table.cell(row, "launch"),
                     ranks: try table.integer(row, "ranks"), alphaSeconds: try table.number(row, "alpha_s"),
-                    secondsPerByte: try table.number(row, "s_per_byte"), smallestSeconds: try table.number(row, "smallest_s"),
+                    secondsPerByte: try table.number(row, "s_per_byte"),
+                    smallestSeconds: try table.number(row, "smallest_s"),
                     largeMessageBytesPerSecond: try table.number(row, "large_bytes_per_s"),
                     grade: try table.word(row, "grade"), source: origin.text, date: origin.date
                 )
@@ -172,7 +182,8 @@ extension Catalog {
         let table = try TableReader(
             file,
             columns: [
-                "accelerator", "software", "format", "shapes", "compute_p50", "compute_p90", "compute_max", "memory_p50",
+                "accelerator", "software", "format", "shapes", "compute_p50", "compute_p90", "compute_max",
+                "memory_p50",
                 "memory_p90", "memory_max", "floor_s", "grade", "source",
             ]
         )
@@ -183,8 +194,10 @@ extension Catalog {
                     accelerator: try acceleratorID(table.cell(row, "accelerator"), row.line, table),
                     software: table.cell(row, "software"), format: table.cell(row, "format"),
                     shapes: try table.integer(row, "shapes"), computeMedian: try table.number(row, "compute_p50"),
-                    computeTopTenth: try table.number(row, "compute_p90"), computeMaximum: try table.number(row, "compute_max"),
-                    memoryMedian: try table.number(row, "memory_p50"), memoryTopTenth: try table.number(row, "memory_p90"),
+                    computeTopTenth: try table.number(row, "compute_p90"),
+                    computeMaximum: try table.number(row, "compute_max"),
+                    memoryMedian: try table.number(row, "memory_p50"),
+                    memoryTopTenth: try table.number(row, "memory_p90"),
                     memoryMaximum: try table.number(row, "memory_max"), floorSeconds: try table.number(row, "floor_s"),
                     grade: try table.word(row, "grade"), source: origin.text, date: origin.date
                 )

@@ -20,7 +20,11 @@ public struct Fact: CatalogEntry, Hashable, Encodable {
         unit = try reader.string("unit")
         number = nil
         text = nil
-        if unit == "text" { text = try reader.requiredFigure("figure") } else { number = try reader.requiredFigure("figure") }
+        if unit == "text" {
+            text = try reader.requiredFigure("figure")
+        } else {
+            number = try reader.requiredFigure("figure")
+        }
         try reader.finish()
     }
 
@@ -31,6 +35,10 @@ public struct Fact: CatalogEntry, Hashable, Encodable {
         try container.encode(id, forKey: .id)
         try container.encode(about, forKey: .about)
         try container.encode(unit, forKey: .unit)
-        if let number { try container.encode(number, forKey: .figure) } else { try container.encodeIfPresent(text, forKey: .figure) }
+        if let number {
+            try container.encode(number, forKey: .figure)
+        } else {
+            try container.encodeIfPresent(text, forKey: .figure)
+        }
     }
 }

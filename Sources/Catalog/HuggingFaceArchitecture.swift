@@ -74,15 +74,18 @@ struct ArchitectureTraits: Sendable {
             inputBias: true, outputBias: true, isGated: false, feedForwardBias: true, norms: 1, normBias: true
         )
         table["starcoder2"] = ArchitectureTraits(
-            inputBias: true, outputBias: true, isGated: false, feedForwardBias: true, normBias: true, tiesByDefault: true
+            inputBias: true, outputBias: true, isGated: false, feedForwardBias: true, normBias: true,
+            tiesByDefault: true
         )
         table["stablelm"] = ArchitectureTraits(normBias: true)
         table["orion"] = ArchitectureTraits(normBias: true)
         table["persimmon"] = ArchitectureTraits(
-            inputBias: true, outputBias: true, isGated: false, feedForwardBias: true, normBias: true, queryKeyNorm: .perHead
+            inputBias: true, outputBias: true, isGated: false, feedForwardBias: true, normBias: true,
+            queryKeyNorm: .perHead
         )
         let classic = ArchitectureTraits(
-            inputBias: true, outputBias: true, isGated: false, feedForwardBias: true, normBias: true, tiesByDefault: true
+            inputBias: true, outputBias: true, isGated: false, feedForwardBias: true, normBias: true,
+            tiesByDefault: true
         )
         table["bloom"] = classic
         table["gpt_neox"] = ArchitectureTraits(
@@ -103,7 +106,8 @@ struct ArchitectureTraits: Sendable {
 
     /// Model types that code of their own reads.
     static let special = [
-        "deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2", "glm4_moe_lite", "glm_moe_dsa", "qwen3_next", "qwen3_5",
+        "deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2", "glm4_moe_lite", "glm_moe_dsa", "qwen3_next",
+        "qwen3_5",
         "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text", "granitemoehybrid", "nemotron_h", "falcon_h1", "lfm2",
         "recurrent_gemma", "gemma4", "gemma4_text", "minimax",
     ]
@@ -121,12 +125,14 @@ extension HuggingFaceConfig {
         if traits.norms == 0 { other = 0 }
         if let extra = traits.learnedPositions {
             guard let positions else {
-                throw document.problem(at: text, "the key \"max_position_embeddings\" is missing, which learned positions need")
+                throw document.problem(
+                    at: text, "the key \"max_position_embeddings\" is missing, which learned positions need")
             }
             other += (positions + extra) * hidden
         }
         other += try otherElements(hidden: hidden, layers: layers.count)
-        let tied = try flag("tie_word_embeddings", default: Self.flag(document.root, "tie_word_embeddings") ?? traits.tiesByDefault)
+        let tied = try flag(
+            "tie_word_embeddings", default: Self.flag(document.root, "tie_word_embeddings") ?? traits.tiesByDefault)
         return Model(
             id: id, architecture: architecture, source: source, grade: grade, date: date, hidden: hidden,
             vocabulary: try count("vocab_size"), hasTiedEmbeddings: tied, maximumPositions: positions,
@@ -190,8 +196,10 @@ extension HuggingFaceConfig {
         for index in 0..<(try layerCount) {
             let isLinear = types.map { $0[index] == "linear_attention" } ?? every.map { (index + 1) % $0 != 0 } ?? false
             let mixer: Mixer =
-                isLinear ? .linearAttention(try linearAttention) : .attention(try attention(traits, window: windows[index]))
-            layers.append(Layer(mixers: [mixer], feedForward: try feedForward(traits, layer: index), normElements: norms))
+                isLinear
+                ? .linearAttention(try linearAttention) : .attention(try attention(traits, window: windows[index]))
+            layers.append(
+                Layer(mixers: [mixer], feedForward: try feedForward(traits, layer: index), normElements: norms))
         }
         return layers
     }
@@ -222,11 +230,14 @@ extension HuggingFaceConfig {
         case .perHead: norms = 2 * dimension
         case .allHeads: norms = (heads + pairs) * dimension
         }
-        let inputBias = try flag("attention_bias", default: try flag("use_qkv_bias", default: try flag("bias", default: traits.inputBias)))
+        let inputBias = try flag(
+            "attention_bias", default: try flag("use_qkv_bias", default: try flag("bias", default: traits.inputBias)))
         return Attention(
-            heads: heads, keyValueHeads: pairs, headDimension: dimension, valueDimension: try optional("v_head_dim", least: 1),
+            heads: heads, keyValueHeads: pairs, headDimension: dimension,
+            valueDimension: try optional("v_head_dim", least: 1),
             window: window, hasInputBias: inputBias,
-            hasOutputBias: try flag("attention_out_bias", default: traits.outputBias || (modelType == "llama" && inputBias)),
+            hasOutputBias: try flag(
+                "attention_out_bias", default: traits.outputBias || (modelType == "llama" && inputBias)),
             normElements: norms,
             hasOutputGate: modelType == "qwen3_next" || modelType.hasPrefix("qwen3_5"), hasSinks: modelType == "gpt_oss"
         )
@@ -284,7 +295,9 @@ extension HuggingFaceConfig {
         guard let window = try optional("sliding_window", "attention_window_size", least: 1) else {
             return Array(repeating: nil, count: count)
         }
-        if let every = try optional("sliding_window_pattern", "_sliding_window_pattern", least: 1) ?? traits.fullAttentionEvery {
+        if let every = try optional("sliding_window_pattern", "_sliding_window_pattern", least: 1)
+            ?? traits.fullAttentionEvery
+        {
             return (0..<count).map { ($0 + 1) % every == 0 ? nil : window }
         }
         // Qwen writes a window that it does not use unless told to, and then only above some layer.
@@ -306,7 +319,8 @@ extension HuggingFaceConfig {
         } else {
             // GPT-2, Falcon and Bloom mean four times the hidden width when they say nothing.
             guard ["gpt2", "gpt_bigcode", "falcon", "bloom", "gptj", "gpt_neox"].contains(modelType) else {
-                throw document.problem(at: text, "the key \"intermediate_size\" is missing, which \(architecture) needs")
+                throw document.problem(
+                    at: text, "the key \"intermediate_size\" is missing, which \(architecture) needs")
             }
             width = 4 * (try hidden)
         }
@@ -316,7 +330,9 @@ extension HuggingFaceConfig {
 
     /// The routed experts of a layer; nil where the layer is dense.
     func mixture(layer: Int) throws(CatalogError) -> Mixture? {
-        guard let experts = try optional("num_local_experts", "n_routed_experts", "num_experts", "moe_num_experts", least: 1),
+        guard
+            let experts = try optional(
+                "num_local_experts", "n_routed_experts", "num_experts", "moe_num_experts", least: 1),
             try isMixture(layer: layer)
         else { return nil }
         let active = try count("num_experts_per_tok", "experts_per_token", "moe_k", "top_k_experts")
@@ -325,13 +341,18 @@ extension HuggingFaceConfig {
         }
         let width = try count("moe_intermediate_size", "intermediate_size")
         var shared = try optional("shared_expert_intermediate_size", "shared_intermediate_size") ?? 0
-        if let count = try optional("n_shared_experts", "num_shared_experts", "moe_num_shared_experts") { shared = count * width }
-        if let given = try optional("moe_shared_expert_intermediate_size") { shared = given * (try optional("n_shared_experts") ?? 1) }
+        if let count = try optional("n_shared_experts", "num_shared_experts", "moe_num_shared_experts") {
+            shared = count * width
+        }
+        if let given = try optional("moe_shared_expert_intermediate_size") {
+            shared = given * (try optional("n_shared_experts") ?? 1)
+        }
         if modelType.hasPrefix("llama4") { shared = width }
         return Mixture(
             experts: experts, activeExperts: active, expertIntermediate: width, sharedIntermediate: shared,
             isGated: modelType != "nemotron_h", hasBias: modelType == "gpt_oss",
-            hasSharedGate: shared > 0 && modelType.hasPrefix("qwen"), latentDimension: try optional("moe_latent_size", least: 1)
+            hasSharedGate: shared > 0 && modelType.hasPrefix("qwen"),
+            latentDimension: try optional("moe_latent_size", least: 1)
         )
     }
 

@@ -63,13 +63,16 @@ struct HuggingFaceConfig {
         return found
     }
 
-    func optional(_ keys: String..., least: Int = 0) throws(CatalogError) -> Int? { try optionalCount(keys, least: least) }
+    func optional(_ keys: String..., least: Int = 0) throws(CatalogError) -> Int? {
+        try optionalCount(keys, least: least)
+    }
 
     private func optionalCount(_ keys: [String], least: Int) throws(CatalogError) -> Int? {
         guard let found = first(of: keys) else { return nil }
         let number = try document.integer(found)
         guard number >= least, number <= 1 << 40 else {
-            throw document.problem(at: found, "\"\(keys[0])\" is \(number); expected \(least) or more, and no absurd size")
+            throw document.problem(
+                at: found, "\"\(keys[0])\" is \(number); expected \(least) or more, and no absurd size")
         }
         return number
     }
@@ -131,7 +134,8 @@ struct HuggingFaceConfig {
             let hidden = try hidden
             let heads = try heads
             guard hidden % heads == 0 else {
-                throw document.problem(at: text, "hidden_size \(hidden) is no multiple of \(heads) heads, and head_dim is missing")
+                throw document.problem(
+                    at: text, "hidden_size \(hidden) is no multiple of \(heads) heads, and head_dim is missing")
             }
             return hidden / heads
         }
@@ -139,7 +143,9 @@ struct HuggingFaceConfig {
 
     var maximumPositions: Int? {
         get throws(CatalogError) {
-            try optional("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "model_max_length", least: 1)
+            try optional(
+                "max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "model_max_length",
+                least: 1)
         }
     }
 
@@ -174,7 +180,8 @@ extension Model {
     public init(huggingFaceConfig path: String) throws(CatalogError) {
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-            throw CatalogError(.unreadable, "\(path): no such file; give a Hugging Face config.json or the folder that holds it")
+            throw CatalogError(
+                .unreadable, "\(path): no such file; give a Hugging Face config.json or the folder that holds it")
         }
         let file = isFolder.boolValue ? path + "/config.json" : path
         guard let data = FileManager.default.contents(atPath: file) else {

@@ -19,7 +19,8 @@ extension HuggingFaceConfig {
         for index in 0..<(try layerCount) {
             layers.append(
                 Layer(
-                    mixers: [.latentAttention(attention)], feedForward: try feedForward(ArchitectureTraits(), layer: index),
+                    mixers: [.latentAttention(attention)],
+                    feedForward: try feedForward(ArchitectureTraits(), layer: index),
                     normElements: 2 * hidden
                 )
             )
@@ -31,10 +32,12 @@ extension HuggingFaceConfig {
     func nemotronHybridLayers() throws(CatalogError) -> [Layer] {
         let hidden = try hidden
         guard let pattern = try word("hybrid_override_pattern") else {
-            throw document.problem(at: text, "the key \"hybrid_override_pattern\" is missing, which \(architecture) needs")
+            throw document.problem(
+                at: text, "the key \"hybrid_override_pattern\" is missing, which \(architecture) needs")
         }
         guard pattern.utf8.count == (try layerCount) else {
-            throw document.problem(at: text, "\"hybrid_override_pattern\" has \(pattern.utf8.count) letters for \(try layerCount) layers")
+            throw document.problem(
+                at: text, "\"hybrid_override_pattern\" has \(pattern.utf8.count) letters for \(try layerCount) layers")
         }
         let traits = ArchitectureTraits(isGated: false)
         var layers: [Layer] = []
@@ -65,7 +68,8 @@ extension HuggingFaceConfig {
         }
         return StateSpace(
             heads: heads, headDimension: dimension, stateDimension: try count("ssm_state_size", "mamba_d_state"),
-            groups: try count("n_groups", "mamba_n_groups"), convolutionKernel: try count("conv_kernel", "mamba_d_conv"),
+            groups: try count("n_groups", "mamba_n_groups"),
+            convolutionKernel: try count("conv_kernel", "mamba_d_conv"),
             hasNorm: try flag("mamba_rms_norm", default: true)
         )
     }
@@ -129,11 +133,13 @@ extension HuggingFaceConfig {
             width = (width + multiple - 1) / multiple * multiple
         }
         let kernel = try self.count("conv_L_cache")
-        let convolution = Recurrence(elements: 4 * hidden * hidden + hidden * kernel, stateElements: hidden * (kernel - 1))
+        let convolution = Recurrence(
+            elements: 4 * hidden * hidden + hidden * kernel, stateElements: hidden * (kernel - 1))
         var layers: [Layer] = []
         for attends in isAttention {
             let mixer: Mixer = attends ? .attention(try attention(traits, window: nil)) : .recurrence(convolution)
-            layers.append(Layer(mixers: [mixer], feedForward: .dense(Dense(intermediate: width)), normElements: 2 * hidden))
+            layers.append(
+                Layer(mixers: [mixer], feedForward: .dense(Dense(intermediate: width)), normElements: 2 * hidden))
         }
         return layers
     }
@@ -150,7 +156,8 @@ extension HuggingFaceConfig {
         // Two gates of heads blocks, each (width / heads) squared, with biases, and the decay.
         let gates = 2 * (width * width / heads + width) + width
         let recurrence = Recurrence(
-            elements: 3 * hidden * width + 2 * width + hidden + width * (kernel + 1) + gates, stateElements: width * kernel
+            elements: 3 * hidden * width + 2 * width + hidden + width * (kernel + 1) + gates,
+            stateElements: width * kernel
         )
         var layers: [Layer] = []
         // intermediate_size counts gate and up together.
@@ -158,7 +165,8 @@ extension HuggingFaceConfig {
         for index in 0..<(try layerCount) {
             let mixer: Mixer =
                 types[index % types.count] == "attention"
-                ? .attention(try attention(ArchitectureTraits(outputBias: true), window: window)) : .recurrence(recurrence)
+                ? .attention(try attention(ArchitectureTraits(outputBias: true), window: window))
+                : .recurrence(recurrence)
             layers.append(Layer(mixers: [mixer], feedForward: feedForward, normElements: 2 * hidden))
         }
         return layers
@@ -184,7 +192,9 @@ extension HuggingFaceConfig {
                 }
                 if valuesAreKeys {
                     attention.valuesAreKeys = true
-                    if let pairs = try optional("num_global_key_value_heads", least: 1) { attention.keyValueHeads = pairs }
+                    if let pairs = try optional("num_global_key_value_heads", least: 1) {
+                        attention.keyValueHeads = pairs
+                    }
                 }
             }
             attention.normElements = 2 * attention.headDimension
@@ -209,7 +219,7 @@ extension HuggingFaceConfig {
     func otherElements(hidden: Int, layers: Int) throws(CatalogError) -> Int {
         switch modelType {
         case "gemma4", "gemma4_text", "gemma3n_text":
-            guard let width = try optional("hidden_size_per_layer_input", least: 1) else { return 0 }
+            guard let width = try optional("hidden_size_per_layer_input"), width > 0 else { return 0 }
             let table = try count("vocab_size_per_layer_input", "vocab_size")
             return layers * width * (table + hidden) + width
         // Word embeddings pass a norm first.

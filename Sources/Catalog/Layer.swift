@@ -275,7 +275,9 @@ public struct Mixture: Sendable, Hashable, Encodable {
     /// Weights that every token uses: router, shared experts and what stands beside them.
     public func commonElements(hidden: Int) -> Int {
         var count = hidden * experts + (hasBias ? experts : 0)
-        if sharedIntermediate > 0 { count += Dense(intermediate: sharedIntermediate, isGated: isGated).elements(hidden: hidden) }
+        if sharedIntermediate > 0 {
+            count += Dense(intermediate: sharedIntermediate, isGated: isGated).elements(hidden: hidden)
+        }
         if hasSharedGate { count += hidden }
         if besideIntermediate > 0 { count += Dense(intermediate: besideIntermediate).elements(hidden: hidden) }
         if let latentDimension { count += 2 * hidden * latentDimension }
@@ -332,7 +334,8 @@ extension Layer {
         switch feedForward {
         case .dense(let dense): count += dense.elements(hidden: hidden)
         case .mixture(let mixture):
-            count += mixture.commonElements(hidden: hidden) + mixture.activeExperts * mixture.expertElements(hidden: hidden)
+            count +=
+                mixture.commonElements(hidden: hidden) + mixture.activeExperts * mixture.expertElements(hidden: hidden)
         case nil: break
         }
         return count

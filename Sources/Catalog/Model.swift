@@ -35,7 +35,8 @@ public struct Model: CatalogEntry, Hashable, Encodable {
 
     public init(
         id: String, aliases: [String] = [], architecture: String, source: String, grade: Grade, date: CalendarDay?,
-        hidden: Int, vocabulary: Int, hasTiedEmbeddings: Bool, maximumPositions: Int?, otherElements: Int, layers: [Layer],
+        hidden: Int, vocabulary: Int, hasTiedEmbeddings: Bool, maximumPositions: Int?, otherElements: Int,
+        layers: [Layer],
         predictionLayers: Int = 0, nativePrecision: Precision, nativeExpertPrecision: Precision? = nil,
         note: String? = nil
     ) {
@@ -131,7 +132,8 @@ extension Model {
 
     /// Elements of fixed per-sequence state in all layers; 0 for pure attention models.
     public var stateElements: Int {
-        layerGroups.reduce(0) { sum, group in sum + group.count * group.layer.mixers.reduce(0) { $0 + $1.stateElements } }
+        layerGroups.reduce(0) { sum, group in sum + group.count * group.layer.mixers.reduce(0) { $0 + $1.stateElements }
+        }
     }
 
     /// Bytes of all weights with the routed experts at `experts` (as the rest when nil).
