@@ -28,6 +28,9 @@ public struct RandomStream: Sendable {
         s3 = draw()
     }
 
+    /// A stream from a raw state, which must not be all 0; for tests against published vectors.
+    init(state: (UInt64, UInt64, UInt64, UInt64)) { (s0, s1, s2, s3) = state }
+
     /// SplitMix64's finaliser: a bijection that spreads each input bit over the whole word.
     public static func mix(_ value: UInt64) -> UInt64 {
         var z = value
