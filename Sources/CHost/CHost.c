@@ -1,23 +1,67 @@
 #include "CHost.h"
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
-int chost_pin_current_thread(int cpu) {
-    if (cpu < 0) return EINVAL;
-    size_t bytes = CPU_ALLOC_SIZE(cpu + 1);
-    cpu_set_t *set = CPU_ALLOC(cpu + 1);
+int chost_set_current_thread_cpus(const int *cpus, int count) {
+    int highest = 0;
+    for (int i = 0; i < count; i++) {
+        if (cpus[i] < 0) return EINVAL;
+        if (cpus[i] > highest) highest = cpus[i];
+    }
+    size_t bytes = CPU_ALLOC_SIZE(highest + 1);
+    cpu_set_t *set = CPU_ALLOC(highest + 1);
     if (!set) return ENOMEM;
     CPU_ZERO_S(bytes, set);
-    CPU_SET_S(cpu, bytes, set);
+    for (int i = 0; i < count; i++) CPU_SET_S(cpus[i], bytes, set);
     int result = sched_setaffinity(0, bytes, set) == 0 ? 0 : errno;
     CPU_FREE(set);
     return result;
 }
+
+void chost_set_current_thread_name(const char *name) {
+    char kept[16] = {0};
+    strncpy(kept, name, sizeof kept - 1);
+    pthread_setname_np(pthread_self(), kept);
+}
+
+typedef struct {
+    void (*body)(void *);
+    void *argument;
+} ThreadStart;
+
+static void *run_thread(void *memory) {
+    ThreadStart start = *(ThreadStart *)memory;
+    free(memory);
+    start.body(start.argument);
+    return NULL;
+}
+
+int chost_thread_create(uintptr_t *thread, size_t stack_bytes, void (*body)(void *), void *argument) {
+    pthread_attr_t attributes;
+    int code = pthread_attr_init(&attributes);
+    if (code) return code;
+    code = pthread_attr_setstacksize(&attributes, stack_bytes);
+    ThreadStart *start = code ? NULL : malloc(sizeof *start);
+    if (!code && !start) code = ENOMEM;
+    if (!code) {
+        *start = (ThreadStart){.body = body, .argument = argument};
+        pthread_t made;
+        code = pthread_create(&made, &attributes, run_thread, start);
+        if (code) free(start);
+        else *thread = (uintptr_t)made;
+    }
+    pthread_attr_destroy(&attributes);
+    return code;
+}
+
+void chost_thread_join(uintptr_t thread) { pthread_join((pthread_t)thread, NULL); }
 
 int chost_current_cpu(void) { return sched_getcpu(); }
 

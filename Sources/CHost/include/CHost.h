@@ -1,8 +1,16 @@
 #pragma once
+#include <stddef.h>
 #include <stdint.h>
 
-/// Pins the calling thread to one CPU. Returns 0, or the errno of sched_setaffinity.
-int chost_pin_current_thread(int cpu);
+/// Lets the calling thread run on these CPUs only. Returns 0, or the errno of sched_setaffinity.
+int chost_set_current_thread_cpus(const int *cpus, int count);
+/// Names the calling thread for `ps -L` and `top -H`; the kernel keeps 15 bytes.
+void chost_set_current_thread_name(const char *name);
+/// Starts a thread with a stack of so many bytes and stores it in `thread`. Returns 0, or what pthread_create or
+/// pthread_attr_setstacksize returned.
+int chost_thread_create(uintptr_t *thread, size_t stack_bytes, void (*body)(void *), void *argument);
+/// Waits until the thread has ended.
+void chost_thread_join(uintptr_t thread);
 /// The CPU that the calling thread runs on now, or -1.
 int chost_current_cpu(void);
 /// Fills `cpus` with the CPUs that the calling thread may run on, in rising order. Returns how many there are (which may be
