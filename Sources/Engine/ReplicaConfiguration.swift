@@ -120,7 +120,7 @@ public struct ReplicaConfiguration: Sendable, Equatable {
             if Int64(maxSequences) * Int64(perSequence) > Int64(maxBatchedTokens) {
                 return "maxBatchedTokens is \(maxBatchedTokens), below the \(perSequence) token(s) of each of \(maxSequences) sequences"
             }
-            return rules.problem
+            return rules.problem(in: self)
         case .phased(let rules): return rules.problem(in: self)
         case .sarathi(let chunkTokens): return chunkTokens < 1 ? "chunkTokens is \(chunkTokens); at least 1 is needed" : nil
         case .vllmV0: return nil

@@ -38,7 +38,11 @@ public struct MixedRules: Sendable, Equatable {
         self.asyncScheduling = asyncScheduling
     }
 
-    var problem: String? {
+    func problem(in configuration: ReplicaConfiguration) -> String? {
+        if !chunkedPrefill && configuration.maxBatchedTokens < configuration.maxModelTokens {
+            return "without chunkedPrefill a step must hold a whole prompt: maxBatchedTokens is \(configuration.maxBatchedTokens), "
+                + "below maxModelTokens \(configuration.maxModelTokens)"
+        }
         if longPrefillTokenThreshold < 0 { return "longPrefillTokenThreshold is \(longPrefillTokenThreshold); 0 turns it off" }
         if prefillScheduleInterval < 1 { return "prefillScheduleInterval is \(prefillScheduleInterval); 1 is every step" }
         if let maxActiveSequences, maxActiveSequences < 1 { return "maxActiveSequences is \(maxActiveSequences); at least 1 is needed" }
@@ -108,9 +112,12 @@ public struct PhasedRules: Sendable, Equatable {
             }
             if last < largest { return "\(name) end at \(last), below the \(largest) that a step can need" }
         }
+        if !batchBuckets.isEmpty && contextBuckets.isEmpty {
+            return "batchBuckets need contextBuckets beside them: a compiled decode step has both dimensions"
+        }
         if dataParallelRanks < 1 { return "dataParallelRanks is \(dataParallelRanks); at least 1 is needed" }
         if admission == .wholeContext,
-            Int64(configuration.kvBlocks) * Int64(configuration.kvBlockTokens) < Int64(configuration.maxModelTokens)
+            configuration.kvBlocks < configuration.blocks(forTokens: configuration.maxModelTokens)
         {
             return "\(configuration.kvBlocks) KV blocks of \(configuration.kvBlockTokens) tokens hold less than one sequence "
                 + "of maxModelTokens \(configuration.maxModelTokens)"

@@ -1,0 +1,226 @@
+//===----------------------------------------------------------------------===//
+// What a replica remembers of earlier prompts.
+//===----------------------------------------------------------------------===//
+
+/// One remembered piece of a prompt: consecutive KV blocks that live and die together.
+struct PrefixSegment: BitwiseCopyable {
+    /// 0 for blocks that nothing can ask for again (the output of a finished request): they only take up memory.
+    var key: UInt64
+    /// When the last reference went, for the time to live.
+    var releasedNanoseconds: Int64
+    /// The piece before it in the same prompt, -1 for none; valid while references keep both here.
+    var parent: Int32
+    var blocks: Int32
+    /// First block of the piece in its prompt.
+    var firstBlock: Int32
+    var references: Int32
+    /// Neighbours in the list of unreferenced segments, oldest first.
+    var previous: Int32
+    var next: Int32
+}
+
+/// The prefix cache of one replica: segments by key, and the unreferenced ones in the order in which they are given up.
+///
+/// With one source hash per KV block this is vLLM's free queue block by block (rules 20 to 26): a hit takes a segment
+/// out of the queue, the end of a request appends its chain in reverse, and memory is taken from the front. Coarser
+/// hashes and sessions put several blocks into one segment, which is given up from its end.
+///
+/// Two differences from vLLM, both by design: a block that is computed although its content is already cached (the last
+/// block of a full hit, or two equal prompts in flight) is not remembered a second time, and a reference to part of a
+/// segment holds all of it.
+struct PrefixCache: ~Copyable {
+    private(set) var segments: UnsafeMutablePointer<PrefixSegment>
+    private var capacity: Int32
+    private var used: Int32 = 0
+    private var free: Int32 = -1
+    /// Open addressing by key: segment + 1, 0 for empty. Holds at most half its slots.
+    private var table: UnsafeMutablePointer<Int32>
+    private var tableMask: Int
+    private var keyed = 0
+    private(set) var oldest: Int32 = -1
+    private var newest: Int32 = -1
+    /// Blocks of unreferenced segments.
+    private(set) var evictableBlocks: Int32 = 0
+    /// Blocks of referenced segments.
+    private(set) var pinnedBlocks: Int32 = 0
+
+    init() {
+        capacity = 4
+        segments = .allocate(capacity: 4)
+        tableMask = 7
+        table = .allocate(capacity: 8)
+        table.initialize(repeating: 0, count: 8)
+    }
+
+    deinit {
+        segments.deallocate()
+        table.deallocate()
+    }
+
+    // MARK: Finding
+
+    @inline(__always) func find(_ key: UInt64) -> Int32 {
+        var place = Int(truncatingIfNeeded: key >> 20) & tableMask
+        while true {
+            let entry = table[place]
+            if entry == 0 { return -1 }
+            if segments[Int(entry &- 1)].key == key { return entry &- 1 }
+            place = (place &+ 1) & tableMask
+        }
+    }
+
+    // MARK: References
+
+    @inline(__always) mutating func reference(_ index: Int32) {
+        let segment = segments + Int(index)
+        if segment.pointee.references == 0 {
+            unlink(index)
+            evictableBlocks &-= segment.pointee.blocks
+            pinnedBlocks &+= segment.pointee.blocks
+        }
+        segment.pointee.references &+= 1
+    }
+
+    /// Gives a reference back; the last one puts the segment at the young end of the queue.
+    /// - Returns: the segment's parent.
+    @inline(__always) mutating func release(_ index: Int32, at nanoseconds: Int64) -> Int32 {
+        let segment = segments + Int(index)
+        precondition(segment.pointee.references > 0, "a prefix segment is released more often than it is referred to")
+        segment.pointee.references &-= 1
+        if segment.pointee.references == 0 {
+            pinnedBlocks &-= segment.pointee.blocks
+            evictableBlocks &+= segment.pointee.blocks
+            segment.pointee.releasedNanoseconds = nanoseconds
+            append(index)
+        }
+        return segment.pointee.parent
+    }
+
+    /// Makes a segment with one reference. Key 0 makes one that cannot be found.
+    mutating func insert(key: UInt64, parent: Int32, firstBlock: Int32, blocks: Int32) -> Int32 {
+        let index: Int32
+        if free >= 0 {
+            index = free
+            free = segments[Int(index)].next
+        } else {
+            if used == capacity { growSegments() }
+            index = used
+            used += 1
+        }
+        (segments + Int(index)).initialize(
+            to: PrefixSegment(
+                key: key, releasedNanoseconds: 0, parent: parent, blocks: blocks, firstBlock: firstBlock, references: 1,
+                previous: -1, next: -1))
+        pinnedBlocks += blocks
+        if key != 0 {
+            if 2 * (keyed + 1) > tableMask + 1 { growTable() }
+            place(index)
+            keyed += 1
+        }
+        return index
+    }
+
+    /// Adds blocks at the end of a referenced segment, or takes them off its end when negative.
+    @inline(__always) mutating func resize(_ index: Int32, by blocks: Int32) {
+        segments[Int(index)].blocks &+= blocks
+        pinnedBlocks &+= blocks
+    }
+
+    // MARK: Giving up
+
+    /// Gives up `count` unreferenced blocks, oldest first and from the end of each segment.
+    /// - Precondition: that many are evictable.
+    mutating func evict(_ count: Int32) {
+        precondition(count <= evictableBlocks, "more cached blocks are given up than nothing refers to")
+        evictableBlocks -= count
+        var left = count
+        while left > 0 {
+            let index = oldest
+            let blocks = segments[Int(index)].blocks
+            if blocks > left {
+                segments[Int(index)].blocks = blocks - left
+                return
+            }
+            left -= blocks
+            unlink(index)
+            remove(index)
+        }
+    }
+
+    /// Gives up the oldest unreferenced segment whole.
+    /// - Returns: its blocks.
+    mutating func evictOldest() -> Int32 {
+        let blocks = segments[Int(oldest)].blocks
+        evict(blocks)
+        return blocks
+    }
+
+    private mutating func remove(_ index: Int32) {
+        let key = segments[Int(index)].key
+        if key != 0 {
+            unplace(key, index)
+            keyed -= 1
+        }
+        segments[Int(index)].next = free
+        free = index
+    }
+
+    // MARK: The queue
+
+    @inline(__always) private mutating func append(_ index: Int32) {
+        segments[Int(index)].previous = newest
+        segments[Int(index)].next = -1
+        if newest >= 0 { segments[Int(newest)].next = index } else { oldest = index }
+        newest = index
+    }
+
+    @inline(__always) private mutating func unlink(_ index: Int32) {
+        let previous = segments[Int(index)].previous
+        let next = segments[Int(index)].next
+        if previous >= 0 { segments[Int(previous)].next = next } else { oldest = next }
+        if next >= 0 { segments[Int(next)].previous = previous } else { newest = previous }
+    }
+
+    // MARK: The table
+
+    @inline(__always) private mutating func place(_ index: Int32) {
+        var place = Int(truncatingIfNeeded: segments[Int(index)].key >> 20) & tableMask
+        while table[place] != 0 { place = (place &+ 1) & tableMask }
+        table[place] = index &+ 1
+    }
+
+    /// Deletes by moving later entries of the probe sequence back, so that no tombstones pile up.
+    private mutating func unplace(_ key: UInt64, _ index: Int32) {
+        var hole = Int(truncatingIfNeeded: key >> 20) & tableMask
+        while table[hole] != index + 1 { hole = (hole + 1) & tableMask }
+        var next = (hole + 1) & tableMask
+        while table[next] != 0 {
+            let home = Int(truncatingIfNeeded: segments[Int(table[next] - 1)].key >> 20) & tableMask
+            if (next &- home) & tableMask >= (next &- hole) & tableMask {
+                table[hole] = table[next]
+                hole = next
+            }
+            next = (next + 1) & tableMask
+        }
+        table[hole] = 0
+    }
+
+    private mutating func growSegments() {
+        precondition(capacity < Int32.max / 2, "a prefix cache holds too many segments")
+        let larger = UnsafeMutablePointer<PrefixSegment>.allocate(capacity: Int(capacity) * 2)
+        larger.moveInitialize(from: segments, count: Int(used))
+        segments.deallocate()
+        segments = larger
+        capacity *= 2
+    }
+
+    private mutating func growTable() {
+        let old = table
+        let oldCount = tableMask + 1
+        tableMask = oldCount * 2 - 1
+        table = .allocate(capacity: oldCount * 2)
+        table.initialize(repeating: 0, count: oldCount * 2)
+        for place in 0..<oldCount where old[place] != 0 { self.place(old[place] - 1) }
+        old.deallocate()
+    }
+}

@@ -1,0 +1,203 @@
+//===----------------------------------------------------------------------===//
+// Which sequence holds which KV, and what is remembered of it.
+//===----------------------------------------------------------------------===//
+
+import Workload
+
+extension ReplicaCore {
+    /// What of a waiting sequence is in the prefix cache. Its segments are in `path`, first one first.
+    struct PrefixHit {
+        var blocks: Int32 = 0
+        /// Blocks of the hit segments that count as available until they are referred to.
+        var idleBlocks: Int32 = 0
+    }
+
+    @inline(__always) func blocks(forTokens tokens: Int32) -> Int32 { (tokens &+ blockTokens &- 1) / blockTokens }
+
+    /// Blocks that a running sequence holds, when its next `extraTokens` have theirs already.
+    @inline(__always) func heldBlocks(_ slot: SlotIndex, extraTokens: Int32) -> Int32 {
+        growsBlocks ? blocks(forTokens: slots[slot].computedTokens &+ extraTokens) : slots[slot].reservedBlocks
+    }
+
+    // MARK: Finding
+
+    /// Rule 11: the longest cached prefix of what a sequence has to compute, at most all but one token.
+    @inline(__always) mutating func lookUp(_ slot: SlotIndex) -> PrefixHit {
+        caches ? walk(slot) : PrefixHit()
+    }
+
+    private mutating func walk(_ slot: SlotIndex) -> PrefixHit {
+        expirePrefixes()
+        path.removeAll()
+        let sequence = slots.base + Int(slot)
+        let chain = PrefixChain(sequence.pointee.request, blockTokens: blockTokens, caching: configuration.prefixCaching)
+        let limit = (sequence.pointee.goalTokens &- 1) / blockTokens
+        var hit = PrefixHit()
+        while hit.blocks < limit {
+            guard let piece = chain.piece(at: hit.blocks) else {
+                if sequence.pointee.preemptions > 0 { addOutput(of: sequence.pointee.request, limit: limit, to: &hit) }
+                break
+            }
+            guard let usable = usableBlocks(of: piece, at: hit.blocks, limit: limit) else { break }
+            extend(&hit, by: usable.segment, blocks: usable.blocks)
+            if hit.blocks < piece.endBlock { break }
+        }
+        return hit
+    }
+
+    /// The segment of a piece and how many of its blocks serve a prompt that reaches it at `block`.
+    @inline(__always)
+    private func usableBlocks(
+        of piece: PrefixChain.Piece, at block: Int32, limit: Int32
+    ) -> (segment: Int32, blocks: Int32)? {
+        let index = pool.cache.find(piece.key)
+        guard index >= 0 else { return nil }
+        let segment = pool.cache.segments + Int(index)
+        let end = min(segment.pointee.blocks &+ piece.firstBlock, min(limit, piece.knownEndBlock))
+        guard segment.pointee.firstBlock == piece.firstBlock, end > block else { return nil }
+        let parent = path.isEmpty ? -1 : path[path.count - 1]
+        // A conversation that came back under another shared head is not the same prompt.
+        if segment.pointee.references > 0 && segment.pointee.parent != parent { return nil }
+        // Without preemption the worst case counts what a sequence uses, so it must not hold more than that.
+        if neverPreempts && segment.pointee.references > 0 && end < segment.pointee.firstBlock &+ segment.pointee.blocks {
+            return nil
+        }
+        return (index, end &- block)
+    }
+
+    @inline(__always) private mutating func extend(_ hit: inout PrefixHit, by segment: Int32, blocks: Int32) {
+        hit.blocks &+= blocks
+        if pool.cache.segments[Int(segment)].references == 0 { hit.idleBlocks &+= blocks }
+        path.append(segment)
+    }
+
+    /// Rule 17: what a preempted sequence had produced may still be there.
+    private mutating func addOutput(of request: Request, limit: Int32, to hit: inout PrefixHit) {
+        let output = pool.cache.find(PrefixChain.outputKey(request))
+        guard output >= 0, pool.cache.segments[Int(output)].firstBlock == hit.blocks,
+            pool.cache.segments[Int(output)].references == 0
+        else { return }
+        extend(&hit, by: output, blocks: min(pool.cache.segments[Int(output)].blocks, limit - hit.blocks))
+    }
+
+    func cachedPromptTokens(of request: Request) -> Int32 {
+        guard caches else { return 0 }
+        let chain = PrefixChain(request, blockTokens: blockTokens, caching: configuration.prefixCaching)
+        let limit = (request.promptTokens - 1) / blockTokens
+        var found: Int32 = 0
+        while found < limit, let piece = chain.piece(at: found) {
+            let index = pool.cache.find(piece.key)
+            guard index >= 0 else { break }
+            let segment = pool.cache.segments[Int(index)]
+            let end = min(segment.blocks + piece.firstBlock, min(limit, piece.knownEndBlock))
+            guard segment.firstBlock == piece.firstBlock, end > found, !isExpired(segment, at: advancedNanoseconds)
+            else { break }
+            found = end
+            if found < piece.endBlock { break }
+        }
+        return found * blockTokens
+    }
+
+    // MARK: Taking
+
+    /// Rule 22: refers to the segments in `path`, so that nothing evicts them.
+    mutating func takeHit(_ hit: PrefixHit, for slot: SlotIndex) {
+        var parent: Int32 = -1
+        for place in 0..<path.count {
+            let index = path[place]
+            if pool.cache.segments[Int(index)].references == 0 { pool.cache.segments[Int(index)].parent = parent }
+            pool.cache.reference(index)
+            parent = index
+        }
+        slots[slot].lastSegment = parent
+        slots[slot].sharedBlocks = hit.blocks
+        guard parent >= 0 else { return }
+        // What nobody else refers to and this prompt does not go on with is dropped: the tail of a conversation that
+        // went on from before its cached end, or a last block that is computed again (rule 11).
+        let segment = pool.cache.segments[Int(parent)]
+        let stale = segment.firstBlock + segment.blocks - hit.blocks
+        if stale > 0, segment.references == 1 {
+            pool.cache.resize(parent, by: -stale)
+            pool.give(back: stale)
+        }
+    }
+
+    /// Rule 21: the full blocks of a prompt are remembered when they are allocated.
+    mutating func remember(_ slot: SlotIndex, computedTokens: Int32) {
+        let sequence = slots.base + Int(slot)
+        let full = computedTokens / blockTokens
+        guard caches, sequence.pointee.sharedBlocks < full else { return }
+        let chain = PrefixChain(sequence.pointee.request, blockTokens: blockTokens, caching: configuration.prefixCaching)
+        extendChain(sequence, chain, to: full)
+    }
+
+    /// Adds a sequence's own blocks to the cache, piece by piece, up to `full` blocks from its start. Stops where
+    /// another sequence has put the same content already.
+    private mutating func extendChain(_ sequence: UnsafeMutablePointer<SequenceSlot>, _ chain: PrefixChain, to full: Int32) {
+        while sequence.pointee.sharedBlocks < full {
+            let block = sequence.pointee.sharedBlocks
+            guard let piece = chain.piece(at: block) else { return }
+            if block == piece.firstBlock {
+                guard pool.cache.find(piece.key) < 0 else { return }
+                sequence.pointee.lastSegment = pool.cache.insert(
+                    key: piece.key, parent: sequence.pointee.lastSegment, firstBlock: block, blocks: 0)
+            }
+            let index = sequence.pointee.lastSegment
+            guard index >= 0 else { return }
+            let segment = pool.cache.segments[Int(index)]
+            guard segment.key == piece.key, segment.firstBlock + segment.blocks == block else { return }
+            let grow = min(full, piece.endBlock) - block
+            pool.cache.resize(index, by: grow)
+            sequence.pointee.sharedBlocks += grow
+        }
+    }
+
+    // MARK: Giving back
+
+    /// Rule 24: a sequence's blocks become free from the last one to the first; full ones stay remembered.
+    /// - Parameter keepsOutput: whether the sequence can come back for what it produced.
+    @inline(__always)
+    mutating func freeKV(_ slot: SlotIndex, held: Int32, computedTokens: Int32, keepsOutput: Bool) {
+        if caches {
+            freeRemembered(slot, held: held, computedTokens: computedTokens, keepsOutput: keepsOutput)
+        } else {
+            pool.give(back: held)
+        }
+    }
+
+    private mutating func freeRemembered(_ slot: SlotIndex, held: Int32, computedTokens: Int32, keepsOutput: Bool) {
+        let sequence = slots.base + Int(slot)
+        let full = min(computedTokens / blockTokens, held)
+        let chain = PrefixChain(sequence.pointee.request, blockTokens: blockTokens, caching: configuration.prefixCaching)
+        if chain.outputExtendsChain { extendChain(sequence, chain, to: full) }
+        let own = full - sequence.pointee.sharedBlocks
+        if own > 0 {
+            let key = keepsOutput && chain.piece(at: sequence.pointee.sharedBlocks) == nil
+                ? PrefixChain.outputKey(sequence.pointee.request) : 0
+            sequence.pointee.lastSegment = pool.cache.insert(
+                key: key, parent: sequence.pointee.lastSegment, firstBlock: sequence.pointee.sharedBlocks, blocks: own)
+            sequence.pointee.sharedBlocks = full
+        }
+        pool.give(back: held - sequence.pointee.sharedBlocks)
+        var segment = sequence.pointee.lastSegment
+        while segment >= 0 { segment = pool.cache.release(segment, at: clock.nanoseconds) }
+        sequence.pointee.lastSegment = -1
+        sequence.pointee.sharedBlocks = 0
+    }
+
+    // MARK: Time to live
+
+    @inline(__always) private func isExpired(_ segment: PrefixSegment, at nanoseconds: Int64) -> Bool {
+        guard let lifetime = configuration.prefixLifetimeNanoseconds else { return false }
+        return segment.references == 0 && segment.releasedNanoseconds + lifetime <= nanoseconds
+    }
+
+    /// Forgets what nothing has referred to for longer than the time to live. Segments were released in the order of
+    /// the queue, so the expired ones are at its old end.
+    private mutating func expirePrefixes() {
+        guard configuration.prefixLifetimeNanoseconds != nil else { return }
+        while pool.cache.oldest >= 0, isExpired(pool.cache.segments[Int(pool.cache.oldest)], at: clock.nanoseconds) {
+            pool.give(back: pool.cache.evictOldest())
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//===----------------------------------------------------------------------===//
+// The state of a replica, in one block of memory.
+//===----------------------------------------------------------------------===//
+
+import StepModel
+import Workload
+
+/// What `Replica` wraps: plain state, advanced in place, without references to count.
+///
+/// **Flights.** Between two changes of a batch every step costs a little more than the one before, in a straight line.
+/// Such a stretch is one *flight*: its end is known when it starts, and the steps inside it are summed, not walked. A
+/// step with prefill chunks is a flight of one step. Work is counted when a step begins (blocks, time, energy) and its
+/// tokens when it ends, so a flight that is looked at, joined or cut short in its middle is exact.
+struct ReplicaCore: ~Copyable {
+    let number: Int32
+    let configuration: ReplicaConfiguration
+    unowned(unsafe) let table: StepTable
+
+    // Limits copied out of the configuration for the hot path.
+    let maxSequences: Int32
+    let blockTokens: Int32
+    let caches: Bool
+    let byPriority: Bool
+    /// KV grows with the sequence; false where its worst case is reserved at admission.
+    let growsBlocks: Bool
+    let neverPreempts: Bool
+
+    var slots: SlotPool
+    var waiting = SlotList()
+    var running = SlotList()
+    var batch: DecodeBatch
+    var pool: KVPool
+    /// Running sequences that have not finished their prompt, in running order.
+    var unfinished: SlotIndex = -1
+    var unfinishedCount: Int32 = 0
+    /// Decoding sequences whose last token is older than the last decode step, or younger.
+    var late = SlotBuffer()
+    /// End of the last step in which the batch decoded.
+    var lastDecodeEnd = Instant.zero
+    var streamingCount: Int32 = 0
+    var nextOrder: UInt32 = 0
+
+    // The flight.
+    var inFlight = false
+    /// The batch decodes in this flight.
+    var flightDecodes = false
+    /// Start and cost of the step now running; `cost + i × increment` for the i-th after it.
+    var flightStart = Instant.zero
+    var cost = StepCost(picoseconds: 0, nanojoules: 0)
+    var increment = StepCost(picoseconds: 0, nanojoules: 0)
+    /// Steps left in the flight, the one now running included.
+    var flightSteps: Int32 = 0
+    var flightEnd = Instant.zero
+    /// Sequences with a prefill chunk in the step now running.
+    var chunks = SlotBuffer()
+    /// Members of the batch that the step now running leaves out.
+    var heldOut = SlotBuffer()
+    /// A chunk of the step now running may stand before a decode in running order.
+    var needsRunningOrder = false
+    /// Tokens per step that the compiled batch adds to the real one.
+    var flightPadding: Int32 = 0
+    /// The last step that allowed prefill left some to do (rule 15).
+    var prefillIsLeft = false
+    /// When a request was last accepted.
+    var lastSubmitNanoseconds: Int64 = -1
+
+    /// The last boundary, and where an idle replica starts.
+    var clock = Instant.zero
+    var advancedNanoseconds: Int64 = 0
+    var reports: [Completion] = []
+    var usage = ReplicaUsage()
+    var waitingPromptTokens: Int64 = 0
+    /// Output that waiting sequences still have to produce.
+    var waitingOutputTokens: Int64 = 0
+    /// Of running sequences with unfinished prompts: tokens to compute and to produce.
+    var unfinishedTokens: Int64 = 0
+    /// Sequences that a walk over the running ones has given tokens.
+    var walked = SlotBuffer()
+    /// The segments that the last prefix lookup found.
+    var path = SlotBuffer()
+    /// The Vidur schedulers' running list, in their order; unused by the others.
+    var members = SlotBuffer()
+
+    init(number: Int32, configuration: ReplicaConfiguration, table: StepTable) {
+        self.number = number
+        self.configuration = configuration
+        self.table = table
+        maxSequences = configuration.maxSequences
+        blockTokens = configuration.kvBlockTokens
+        caches = configuration.prefixCaching != .off
+        byPriority = configuration.queueOrder == .priority
+        var tracksLongest = table.decodeAttention.axis == .longestContext
+        var growsBlocks = true
+        var neverPreempts = false
+        if case .phased(let rules) = configuration.stack {
+            if !rules.contextBuckets.isEmpty { tracksLongest = true }
+            growsBlocks = rules.admission == .wholeContext
+            neverPreempts = true
+        }
+        self.growsBlocks = growsBlocks
+        self.neverPreempts = neverPreempts
+        slots = SlotPool(capacity: 8)
+        batch = DecodeBatch(blockTokens: configuration.kvBlockTokens, tracksLongest: tracksLongest)
+        pool = KVPool(blocks: configuration.kvBlocks)
+    }
+
+    // MARK: What callers read
+
+    var nextEventNanoseconds: Int64 {
+        if !reports.isEmpty { return advancedNanoseconds }
+        if inFlight {
+            return streamingCount > 0 ? flightStart.adding(picoseconds: cost.picoseconds).nanoseconds : flightEnd.nanoseconds
+        }
+        return waiting.isEmpty ? .max : clock.nanoseconds
+    }
+
+    var load: ReplicaLoad {
+        var load = ReplicaLoad()
+        load.waitingRequests = waiting.count
+        load.runningRequests = runningCount
+        load.waitingPromptTokens = waitingPromptTokens
+        load.outstandingTokens =
+            waitingPromptTokens + waitingOutputTokens + unfinishedTokens + batch.tokensLeft - Int64(heldOut.count)
+        load.freeKVBlocks = pool.available
+        load.totalKVBlocks = pool.total
+        return load
+    }
+
+    var reportedUsage: ReplicaUsage {
+        var usage = usage
+        usage.peakKVBlocks = pool.peakUsed
+        return usage
+    }
+
+    var runningCount: Int32 { running.count &+ members.count }
+
+    func completion(of sequence: UnsafePointer<SequenceSlot>, status: Completion.Status) -> Completion {
+        let request = sequence.pointee.request
+        return Completion(
+            requestID: request.id, arrivalNanoseconds: request.arrivalNanoseconds,
+            scheduledNanoseconds: sequence.pointee.scheduledNanoseconds,
+            firstTokenNanoseconds: sequence.pointee.firstTokenNanoseconds,
+            lastTokenNanoseconds: sequence.pointee.lastToken.nanoseconds, promptTokens: request.promptTokens,
+            cachedPromptTokens: sequence.pointee.cachedPromptTokens, outputTokens: sequence.pointee.producedTokens,
+            preemptions: sequence.pointee.preemptions, replica: number, session: request.prefix.session,
+            tenant: request.tenant, frontEnd: request.frontEnd, priorityClass: request.priorityClass, status: status)
+    }
+}
+
+/// A short list of slots that grows to its largest use and stays there.
+struct SlotBuffer: ~Copyable {
+    private var base: UnsafeMutablePointer<SlotIndex>?
+    private var capacity: Int32 = 0
+    private(set) var count: Int32 = 0
+
+    deinit { base?.deallocate() }
+
+    var isEmpty: Bool { count == 0 }
+
+    subscript(index: Int32) -> SlotIndex {
+        @inline(__always) get { base.unsafelyUnwrapped[Int(index)] }
+        @inline(__always) nonmutating set { base.unsafelyUnwrapped[Int(index)] = newValue }
+    }
+
+    @inline(__always) mutating func append(_ slot: SlotIndex) {
+        if count == capacity { grow() }
+        base.unsafelyUnwrapped[Int(count)] = slot
+        count &+= 1
+    }
+
+    mutating func removeAll() { count = 0 }
+
+    /// Removes the first occurrence, keeping the order.
+    mutating func remove(_ slot: SlotIndex) {
+        for index in 0..<count where self[index] == slot {
+            removeSubrange(index)
+            return
+        }
+    }
+
+    mutating func removeSubrange(_ index: Int32) {
+        for later in index + 1..<max(count, index + 1) { self[later - 1] = self[later] }
+        count -= 1
+    }
+
+    mutating func truncate(to newCount: Int32) { count = newCount }
+
+    private mutating func grow() {
+        let larger = UnsafeMutablePointer<SlotIndex>.allocate(capacity: max(4, Int(capacity) * 2))
+        if let base {
+            larger.update(from: base, count: Int(count))
+            base.deallocate()
+        }
+        base = larger
+        capacity = max(4, capacity * 2)
+    }
+}

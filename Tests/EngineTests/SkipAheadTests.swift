@@ -1,0 +1,165 @@
+//===----------------------------------------------------------------------===//
+// Skip-ahead equals stepping, bit for bit (invariant 3).
+//===----------------------------------------------------------------------===//
+
+import Engine
+import StepModel
+import Testing
+import Workload
+
+@Suite struct SkipAheadTests {
+    /// One random replica, workload and way of calling, on the engine and on the oracle.
+    @Test(arguments: 0..<12)
+    func everyTimeTokenAndJouleAgrees(batch: UInt64) {
+        for index in 0..<40 {
+            let seed = batch * 1000 + UInt64(index)
+            if let difference = Trial(seed: seed).firstDifference() {
+                Issue.record("seed \(seed): \(difference)")
+                return
+            }
+        }
+    }
+}
+
+/// A reproducible experiment: everything follows from the seed.
+struct Trial {
+    let seed: UInt64
+
+    func firstDifference() -> String? {
+        var random = SplitMix64(seed: seed)
+        let configuration = Trial.configuration(&random)
+        let table = randomTable(
+            &random, maxTokens: 1200,
+            maxSequences: Int(configuration.maxSequences) + 2)
+        let operations = Trial.operations(&random, configuration)
+        let engine = Replica(number: 7, configuration: configuration, table: table)
+        let oracle = SteppingReplica(number: 7, configuration: configuration, table: table)
+        var engineSink = RecordingSink()
+        var oracleSink = RecordingSink()
+        var live: [UInt64] = []
+        for operation in operations {
+            oracle.advance(until: operation.at - 1, into: &oracleSink)
+            if engine.nextEventNanoseconds < operation.at || random.chance(20) {
+                engine.advance(until: operation.at - 1, into: &engineSink)
+            }
+            switch operation.action {
+            case .submit(let request):
+                engine.submit(request, at: operation.at)
+                oracle.submit(request, at: operation.at)
+                live.append(request.id)
+            case .cancel:
+                guard let victim = live.randomElement(using: &random) else { continue }
+                engine.advance(until: operation.at, into: &engineSink)
+                oracle.advance(until: operation.at, into: &oracleSink)
+                let found = engine.cancel(requestID: victim, at: operation.at)
+                if found != oracle.cancel(requestID: victim, at: operation.at) { return "cancel(\(victim)) differs" }
+            case .look:
+                engine.advance(until: operation.at, into: &engineSink)
+                oracle.advance(until: operation.at, into: &oracleSink)
+                if engine.load != oracle.load { return "load at \(operation.at): \(engine.load) is not \(oracle.load)" }
+            }
+        }
+        // Each by its own events: the engine's are far apart.
+        for _ in 0..<1_000_000 {
+            let next = engine.nextEventNanoseconds
+            if next == .max { break }
+            engine.advance(until: next, into: &engineSink)
+        }
+        oracle.advance(until: .max - 1, into: &oracleSink)
+        return Trial.difference(engine, engineSink, oracle, oracleSink)
+            ?? (engineSink.completions.count == live.count ? nil : "\(live.count) requests, \(engineSink.completions.count) completions")
+    }
+
+    private static func difference(
+        _ engine: Replica, _ engineSink: RecordingSink, _ oracle: SteppingReplica, _ oracleSink: RecordingSink
+    ) -> String? {
+        for (mine, its) in zip(engineSink.completions, oracleSink.completions) where mine != its {
+            return "completion \(mine)\nis not \(its)"
+        }
+        for (mine, its) in zip(engineSink.tokens, oracleSink.tokens) where mine != its {
+            return "token \(mine)\nis not \(its)"
+        }
+        if engineSink.completions.count != oracleSink.completions.count { return "different numbers of completions" }
+        if engineSink.tokens.count != oracleSink.tokens.count { return "different numbers of tokens" }
+        if engineSink.gapCounts != oracleSink.gapCounts {
+            let off = Set(engineSink.gapCounts.keys).union(oracleSink.gapCounts.keys).sorted()
+                .filter { engineSink.gapCounts[$0] != oracleSink.gapCounts[$0] }
+            return "gaps differ at \(off.prefix(5)): \(off.prefix(5).map { "\(engineSink.gapCounts[$0] ?? 0)/\(oracleSink.gapCounts[$0] ?? 0)" })"
+        }
+        if engine.usage != oracle.usage { return "usage \(engine.usage)\nis not \(oracle.usage)" }
+        if engine.load != oracle.load { return "final load differs: \(engine.load)" }
+        return nil
+    }
+
+    enum Action { case submit(Request), cancel, look }
+    struct Operation {
+        var at: Int64
+        var action: Action
+    }
+
+    static func configuration(_ random: inout SplitMix64) -> ReplicaConfiguration {
+        let blockTokens = [1, 3, 4, 16, 16, 32].randomElement(using: &random)!
+        let maxModelTokens = random.int32(24...400)
+        let perSequence = (maxModelTokens + Int32(blockTokens) - 1) / Int32(blockTokens)
+        var configuration = ReplicaConfiguration(
+            maxSequences: random.int32(1...24), maxModelTokens: maxModelTokens, maxBatchedTokens: random.int32(24...300),
+            kvBlocks: perSequence + random.int32(2...perSequence * 6 + 2), kvBlockTokens: Int32(blockTokens))
+        if random.chance(30) { configuration.watermarkBlocks = random.int32(0...1) }
+        if random.chance(30) { configuration.queueOrder = .priority }
+        switch random.int32(0...9) {
+        case 0...4:
+            var rules = MixedRules()
+            if random.chance(30) { rules.longPrefillTokenThreshold = random.int32(1...60) }
+            if random.chance(30) { rules.longPrefillAdaptive = true }
+            if random.chance(30) { rules.reserveFullSequence = false }
+            if random.chance(20) { rules.maxActiveSequences = random.int32(1...8) }
+            if random.chance(20) { rules.prefillScheduleInterval = random.int32(2...5) }
+            if random.chance(20) {
+                rules.chunkedPrefill = false
+                configuration.maxBatchedTokens = max(configuration.maxBatchedTokens, maxModelTokens)
+            }
+            configuration.stack = .mixed(rules)
+        case 5...7:
+            var rules = PhasedRules()
+            if random.chance(50) { rules.prefillBuckets = PhasedRules.powersOfTwo(from: 16, to: 512) }
+            if random.chance(50) { rules.contextBuckets = PhasedRules.powersOfTwo(from: 32, to: maxModelTokens) }
+            if random.chance(50) && !rules.contextBuckets.isEmpty {
+                rules.batchBuckets = PhasedRules.powersOfTwo(from: 1, to: configuration.maxSequences)
+            }
+            if random.chance(50) { rules.admission = .requestMaximum }
+            configuration.stack = .phased(rules)
+        case 8:
+            configuration.queueOrder = .firstComeFirstServed
+            configuration.stack = .sarathi(chunkTokens: random.int32(24...300))
+        default:
+            configuration.queueOrder = .firstComeFirstServed
+            configuration.stack = .vllmV0
+            configuration.maxBatchedTokens = max(configuration.maxBatchedTokens, maxModelTokens)
+        }
+        return configuration
+    }
+
+    static func operations(_ random: inout SplitMix64, _ configuration: ReplicaConfiguration) -> [Operation] {
+        let count = random.int32(1...70)
+        let spacing = Double([0, 1_000_000, 20_000_000, 200_000_000, 2_000_000_000].randomElement(using: &random)!)
+        let streams: Int32 = [0, 0, 20, 100].randomElement(using: &random)!
+        let cancels: Int32 = random.chance(40) ? 15 : 0
+        let priorities = configuration.queueOrder == .priority ? random.int32(0...3) : 0
+        var operations: [Operation] = []
+        var now: Int64 = 1
+        for id in 0..<UInt64(count) {
+            now += Int64(random.exponential() * spacing)
+            if random.chance(cancels) { operations.append(Operation(at: now, action: .cancel)) }
+            if random.chance(15) { operations.append(Operation(at: now, action: .look)) }
+            let prompt = random.int32(1...configuration.maxModelTokens)
+            var request = Request(
+                id: id, arrivalNanoseconds: max(0, now - Int64(random.int32(0...1000))), promptTokens: prompt,
+                outputTokens: random.int32(1...max(1, configuration.maxModelTokens / 2)))
+            request.maxOutputTokens = request.outputTokens + random.int32(0...20)
+            request.priority = random.int32(0...priorities)
+            if random.chance(streams) { request.flags = .streams }
+            operations.append(Operation(at: now, action: .submit(request)))
+        }
+        return operations
+    }
+}
