@@ -107,6 +107,7 @@ let package = Package(
         .executable(name: "trainyard", targets: ["trainyard"]),
         .executable(name: "trainyardd", targets: ["trainyardd"]),
         .library(name: "TrainyardCore", targets: ["WaitFree", "Engine", "Yard", "Simulator"]),
+        .library(name: "TrainyardWaitFree", targets: ["WaitFree", "HostTopology"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

@@ -5,6 +5,12 @@ public struct ThreadPlacement: Sendable, Equatable {
     /// The node whose memory is nearest.
     public var node: Int
 
+    /// A place of the caller's choosing.
+    public init(cpus: [Int], node: Int) {
+        self.cpus = cpus
+        self.node = node
+    }
+
     /// Whether the thread has a processor to itself, as far as this plan goes.
     public var isPinned: Bool { cpus.count == 1 }
 }

@@ -1,0 +1,27 @@
+// swift-tools-version: 6.2
+//
+// Benchmarks of Trainyard and the C++ they are compared with. A package of its own, so that users of the product do not
+// build it; `scripts/bench NAME` builds and runs what is here.
+
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+let waitFree = Target.Dependency.product(name: "TrainyardWaitFree", package: "trainyard")
+
+let package = Package(
+    name: "trainyard-benchmarks",
+    dependencies: [.package(name: "trainyard", path: "..")],
+    targets: [
+        // The same structures in C++, for numbers to stand beside.
+        .target(name: "CComparators", cxxSettings: [.unsafeFlags(["-O3"])]),
+        .executableTarget(name: "core", dependencies: [waitFree, "CComparators"], swiftSettings: strict),
+        // Shows placement in a guest with several nodes; see scripts/numa-guest.
+        .executableTarget(name: "numa-probe", dependencies: [waitFree], swiftSettings: strict),
+    ],
+    cxxLanguageStandard: .cxx20
+)
