@@ -20,7 +20,9 @@ extension FleetSpecification {
             planned.firstReplica = next
             next += Int32(planned.replicas)
             grades.append(planned.compiled.grade)
-            assumptions += planned.compiled.assumptions.map { pools.count > 1 ? "\(pool.name): \($0)" : $0 }
+            let sentences =
+                planned.compiled.assumptions + planned.compiled.uncertainty.extrapolations.map { "beyond the calibration: \($0)" }
+            assumptions += sentences.map { pools.count > 1 ? "\(pool.name): \($0)" : $0 }
             plans.append(planned)
         }
         try requireOneModel(plans)

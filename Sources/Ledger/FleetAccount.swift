@@ -58,6 +58,29 @@ public struct SiteAccount: Sendable, Equatable {
     }
 }
 
+/// How far the model can be off: factors on a reported figure between which eight in ten outcomes lie (10th to 90th percentile),
+/// from propagating the errors of the calibration. It says nothing about prices and nothing about the workload.
+public struct ModelBands: Codable, Sendable, Equatable {
+    /// Low factor, then high factor.
+    public var ttft: [Double]
+    public var tpot: [Double]
+    public var throughput: [Double]
+    public var cost: [Double]
+    public var energy: [Double]
+
+    public init(
+        ttft: ClosedRange<Double>, tpot: ClosedRange<Double>, throughput: ClosedRange<Double>, cost: ClosedRange<Double>,
+        energy: ClosedRange<Double>
+    ) {
+        func pair(_ range: ClosedRange<Double>) -> [Double] { [range.lowerBound, range.upperBound] }
+        self.ttft = pair(ttft)
+        self.tpot = pair(tpot)
+        self.throughput = pair(throughput)
+        self.cost = pair(cost)
+        self.energy = pair(energy)
+    }
+}
+
 /// Everything that a report needs to know of a fleet besides what happened on it.
 public struct FleetAccount: Sendable, Equatable {
     public var fleet: String
@@ -67,9 +90,12 @@ public struct FleetAccount: Sendable, Equatable {
     public var priceBasis: String
     public var grade: Grade
     public var assumptions: [String]
+    /// Nil when nothing was calibrated.
+    public var bands: ModelBands?
 
     public init(
-        fleet: String, pools: [PoolAccount], site: SiteAccount, priceBasis: String, grade: Grade, assumptions: [String]
+        fleet: String, pools: [PoolAccount], site: SiteAccount, priceBasis: String, grade: Grade, assumptions: [String],
+        bands: ModelBands? = nil
     ) {
         self.fleet = fleet
         self.pools = pools
@@ -77,6 +103,7 @@ public struct FleetAccount: Sendable, Equatable {
         self.priceBasis = priceBasis
         self.grade = grade
         self.assumptions = assumptions
+        self.bands = bands
     }
 
     /// Micro-dollars per hour of the whole fleet; nil when a pool has no price.

@@ -104,6 +104,8 @@ public struct SimulationReport: Codable, Sendable, Equatable {
     public var grade: String
     public var assumptions: [String]
     public var digest: String
+    /// How far the model can be off; left out when it is not known.
+    public var bands: ModelBands?
 }
 
 /// What a run took of the machine it ran on: the only figures of a report that differ between two runs of the same seed.
@@ -183,5 +185,6 @@ extension SimulationReport {
         grade = max(account.grade, subject.grade).rawValue
         assumptions = account.assumptions + subject.assumptions
         digest = tally.digest.description
+        bands = account.bands
     }
 }

@@ -13,7 +13,24 @@ extension FleetAccount {
             fleet: plan.name, pools: plan.pools.map(PoolAccount.init),
             site: SiteAccount(
                 pue: plan.site.pue, wueLitresPerKWh: plan.site.wueLitresPerKWh, gramsCO2ePerKWh: plan.site.gramsCO2ePerKWh),
-            priceBasis: plan.priceBasis, grade: plan.grade, assumptions: plan.assumptions)
+            priceBasis: plan.priceBasis, grade: plan.grade, assumptions: plan.assumptions, bands: ModelBands(plan))
+    }
+}
+
+extension ModelBands {
+    /// The widest band of any pool. Energy also spans what the sources on chip power allow.
+    init(_ plan: FleetPlan) {
+        func widest(_ quantity: Uncertainty.Quantity) -> ClosedRange<Double> {
+            let bands = plan.pools.map { pool in
+                let band = pool.compiled.uncertainty.band(quantity)
+                let chips = quantity == .energy ? pool.compiled.power.chipWattsRange : 1...1
+                return (band.lowerBound * chips.lowerBound)...(band.upperBound * chips.upperBound)
+            }
+            return (bands.map(\.lowerBound).min() ?? 1)...(bands.map(\.upperBound).max() ?? 1)
+        }
+        self.init(
+            ttft: widest(.ttft), tpot: widest(.tpot), throughput: widest(.throughput), cost: widest(.cost),
+            energy: widest(.energy))
     }
 }
 

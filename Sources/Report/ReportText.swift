@@ -47,6 +47,7 @@ public struct ReportText: Sendable {
         money()
         energy()
         carbon()
+        bands()
         row("weakest grade", "") { $0.grade }
         row("outcome digest", "") { String($0.digest.prefix(16)) }
         row("CPU time", "s") { NumberText.significant($0.cpuSeconds, digits: 3) }
@@ -124,6 +125,21 @@ public struct ReportText: Sendable {
     private mutating func carbon() {
         figure("carbon", "gCO2e/M output tokens") { $0.carbon.gramsPerMillionOutputTokens }
         figure("water", "litres") { $0.carbon.litresOfWater }
+        table.rule()
+    }
+
+    private mutating func bands() {
+        let kinds: [(String, (ModelBands) -> [Double])] = [
+            ("model band of TTFT", { $0.ttft }), ("model band of TPOT", { $0.tpot }), ("model band of cost", { $0.cost }),
+            ("model band of energy", { $0.energy }),
+        ]
+        guard sides.contains(where: { $0.report.bands != nil }) else { return }
+        for (name, band) in kinds {
+            row(name, "10th-90th") { report in
+                guard let factors = report.bands.map(band), factors.count == 2 else { return "-" }
+                return "\(NumberText.fixed(factors[0], decimals: 2))-\(NumberText.ratio(factors[1]))"
+            }
+        }
         table.rule()
     }
 

@@ -2,6 +2,7 @@
 // Reading fleet files: what is read, and the golden text of every error.
 //===----------------------------------------------------------------------===//
 
+import StepModel
 import Testing
 
 @testable import Fleet
@@ -158,7 +159,7 @@ private func message(_ base: String, _ line: String, _ replacement: String) -> S
                 + "(the unit is fixed; 'k' is not read): write a plain number such as 8")
         #expect(
             message(whole, "host_watts: 1600", "host_watts: 1.6 kW")
-                == "f.yaml:30:27: 'pools[0].power.host_watts' takes a number of watts without a unit, not '1.6 kW' "
+                == "f.yaml:30:26: 'pools[0].power.host_watts' takes a number of watts without a unit, not '1.6 kW' "
                 + "(the unit is fixed; 'kW' is not read): write a plain number such as 1.6")
         #expect(
             message(whole, "enable_prefix_caching: false", "enable_prefix_caching: 3")
@@ -172,7 +173,7 @@ private func message(_ base: String, _ line: String, _ replacement: String) -> S
         #expect(message("name: x\npools: {}") == "f.yaml:2:8: 'pools' takes a list, not a mapping")
         #expect(
             message(whole, "date: 2026-10-03", "date: yesterday")
-                == "f.yaml:32:40: 'price.date' takes a date as YYYY-MM-DD, not 'yesterday'")
+                == "f.yaml:32:39: 'price.date' takes a date as YYYY-MM-DD, not 'yesterday'")
     }
 
     @Test func unknownNamesNameTheNearest() {
@@ -187,7 +188,7 @@ private func message(_ base: String, _ line: String, _ replacement: String) -> S
                 == "f.yaml:31:12: 'placement': unknown value 'power-of-too'; did you mean 'power-of-two'?")
         #expect(
             message(whole, "class: batch", "class: bach")
-                == "f.yaml:41:30: 'tenants.acme.class': unknown value 'bach'; did you mean 'batch'?")
+                == "f.yaml:41:29: 'tenants.acme.class': unknown value 'bach'; did you mean 'batch'?")
     }
 
     @Test func whatIsMissingOrContradictoryIsSaid() {
@@ -200,7 +201,7 @@ private func message(_ base: String, _ line: String, _ replacement: String) -> S
                 == "f.yaml:20:30: 'pools[0].deployment.prefill_buckets' must ascend, but 64 follows 128")
         #expect(
             message(whole, "acceptance: [0.8, 0.5]", "acceptance: [0.8]")
-                == "f.yaml:28:53: 'pools[0].deployment.speculative.acceptance' has 1 probabilities for 2 draft tokens")
+                == "f.yaml:28:51: 'pools[0].deployment.speculative.acceptance' has 1 probabilities for 2 draft tokens")
         #expect(
             message(whole, "{ basis: capacity-block, date: 2026-10-03 }", "{ date: 2026-10-03 }")
                 == "f.yaml:32:8: 'price' needs a 'basis' or 'usd_per_hour'")

@@ -95,17 +95,15 @@ private let ranks = [0.0, 0.01, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0]
         let seed: UInt64 = 3
         var random = SplitMix(state: seed)
         for base in [0, 140_000] {
+            var counted = LatencyDistribution()
+            for value in 0..<Int64(base) { counted.record(nanoseconds: value) }
             for _ in 0..<200 {
                 let steps = Int32.random(in: 1...200, using: &random)
                 let copies = Int32.random(in: 1...5, using: &random)
                 let first = Int64.random(in: 300_000_000...40_000_000_000, using: &random)
                 let increment = Int64.random(in: -1_000_000...30_000_000, using: &random)
-                var series = LatencyDistribution()
-                var single = LatencyDistribution()
-                for value in 0..<Int64(base) {
-                    series.record(nanoseconds: value)
-                    single.record(nanoseconds: value)
-                }
+                var series = counted
+                var single = counted
                 series.recordSeries(firstPicoseconds: first, incrementPicoseconds: increment, steps: steps, copies: copies)
                 for step in 0..<Int64(steps) {
                     for _ in 0..<copies {

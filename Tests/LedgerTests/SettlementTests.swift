@@ -29,7 +29,7 @@ private let hour: Int64 = 3_600_000_000_000
         #expect(abs(books.wallJoules - (chip * 1.13 + 3 * 1700 * 3600)) < 1e-3)
         #expect(abs(books.facilityJoules! - books.wallJoules * 1.13) < 1e-3)
         #expect(books.idleFraction == 1)
-        #expect(books.microDollars == 3 * 35_760_800)
+        #expect(books.microDollars == Int128(3 * 35_760_800))
         #expect(abs(books.gramsCO2e! - books.facilityJoules! / 3.6e6 * 400) < 1e-9)
         #expect(abs(books.litresOfWater! - books.wallJoules / 3.6e6 * 0.1) < 1e-9)
     }

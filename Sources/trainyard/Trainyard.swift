@@ -1,0 +1,49 @@
+//===----------------------------------------------------------------------===//
+// The command line: subcommands, and what becomes of an error.
+//===----------------------------------------------------------------------===//
+
+import ArgumentParser
+import Foundation
+
+/// Exit status: 0 done; 1 it ran and the promise was not kept or a check failed; 2 bad input.
+@main
+struct Trainyard: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "trainyard",
+        abstract: "LLM inference on modelled Trainium and GPU fleets: latency, cost and energy, side by side.",
+        subcommands: [
+            SimulateCommand.self,
+            CompareCommand.self,
+        ]
+    )
+
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch let status as ExitCode {
+            Foundation.exit(status.rawValue)
+        } catch {
+            let status = exitCode(for: error)
+            if status == .success {
+                // --help and --version are answers, not errors.
+                print(fullMessage(for: error))
+                Foundation.exit(0)
+            }
+            let isUsage = status == .validationFailure
+            Messages.write(isUsage ? fullMessage(for: error) : "trainyard: \(error)")
+            Foundation.exit(2)
+        }
+    }
+}
+
+/// Standard error.
+enum Messages {
+    static func write(_ text: String) {
+        FileHandle.standardError.write(Data((text + "\n").utf8))
+    }
+}
