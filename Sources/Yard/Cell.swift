@@ -124,6 +124,7 @@ public final class Cell {
         let tokens = Int32(clamping: Int64(request.promptTokens) + Int64(request.outputTokens))
         if let refusal = refusal(of: request, tokens: tokens) {
             counters.refused += 1
+            if refusal.isForRoom { counters.refusedForRoom += 1 }
             recorder?.record(refused: request.id, refusal, load: currentLoad, at: now)
             endWithoutReplica(request, as: .rejected, at: now)
             return refusal

@@ -92,6 +92,8 @@ public struct CellCounters: BitwiseCopyable, Sendable, Equatable {
     public var placed: UInt64 = 0
     public var waited: UInt64 = 0
     public var refused: UInt64 = 0
+    /// Of these, for lack of room.
+    public var refusedForRoom: UInt64 = 0
     public var finished: UInt64 = 0
     public var cancelled: UInt64 = 0
     public var failed: UInt64 = 0
@@ -103,4 +105,19 @@ public struct CellCounters: BitwiseCopyable, Sendable, Equatable {
     public var events: UInt64 = 0
 
     public init() {}
+
+    /// Adds another cell's counts.
+    public mutating func add(_ other: CellCounters) {
+        submitted += other.submitted
+        placed += other.placed
+        waited += other.waited
+        refused += other.refused
+        refusedForRoom += other.refusedForRoom
+        finished += other.finished
+        cancelled += other.cancelled
+        failed += other.failed
+        requeued += other.requeued
+        endedTokens += other.endedTokens
+        events += other.events
+    }
 }

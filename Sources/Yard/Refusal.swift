@@ -16,6 +16,9 @@ public enum Refusal: UInt8, BitwiseCopyable, Sendable, Equatable, CaseIterable {
     /// The tenant's own limits: requests per second, tokens per second, requests in flight.
     case requestRate, tokenRate, concurrency
 
+    /// Whether the yard had no room.
+    public var isForRoom: Bool { self == .roomFull || self == .classFull || self == .tenantFull }
+
     /// Whether the same request may be accepted later.
     public var mayRetry: Bool { self != .tooLong && self != .closed }
 }

@@ -2,7 +2,7 @@
 // A cell at its end of the mesh: one turn of its thread.
 //===----------------------------------------------------------------------===//
 
-import Engine
+public import Engine
 public import WaitFree
 import Workload
 
@@ -24,6 +24,11 @@ public final class CellPort {
     private var publisher = LoadPublisher()
     /// Called for each front end that was sent something in a turn, at its end.
     public var wakeFrontEnd: ((Int) -> Void)?
+    /// Sees every outcome, on the cell's thread, before it is sent; gaps between tokens go nowhere else.
+    public var observer: (any OutcomeSink)? {
+        get { outboxes.observer }
+        set { outboxes.observer = newValue }
+    }
 
     /// - Parameter number: which of the mesh's cells this is.
     public init(cell: Cell, mesh: Mesh, number: Int) {
@@ -74,6 +79,7 @@ struct OutboxSink: OutcomeSink {
     private var spilled: [[CellReply]]
     private var touched: [Bool]
     private(set) var isBackedUp = false
+    var observer: (any OutcomeSink)?
 
     init(rings: [SPSCRing<CellReply>]) {
         self.rings = rings
@@ -108,7 +114,17 @@ struct OutboxSink: OutcomeSink {
         isBackedUp = true
     }
 
-    mutating func completed(_ completion: Completion) { send(.completed(completion), to: Int(completion.frontEnd)) }
-    mutating func produced(_ token: TokenEvent) { send(.produced(token), to: Int(token.frontEnd)) }
-    mutating func gaps(firstPicoseconds: Int64, incrementPicoseconds: Int64, steps: Int32, count: Int32) {}
+    mutating func completed(_ completion: Completion) {
+        observer?.completed(completion)
+        send(.completed(completion), to: Int(completion.frontEnd))
+    }
+
+    mutating func produced(_ token: TokenEvent) {
+        observer?.produced(token)
+        send(.produced(token), to: Int(token.frontEnd))
+    }
+
+    mutating func gaps(firstPicoseconds: Int64, incrementPicoseconds: Int64, steps: Int32, count: Int32) {
+        observer?.gaps(firstPicoseconds: firstPicoseconds, incrementPicoseconds: incrementPicoseconds, steps: steps, count: count)
+    }
 }
