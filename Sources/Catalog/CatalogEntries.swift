@@ -115,8 +115,13 @@ extension Instance.Topology {
         for node in try reader.document.array(try reader.required("dimensions")) {
             dimensions.append(try reader.document.integer(node))
         }
-        source = try reader.sources.source(of: reader).text
+        let origin = try reader.sources.source(of: reader)
+        source = origin.text
+        date = origin.date
         try reader.finish()
+        guard !dimensions.isEmpty, dimensions.allSatisfy({ $0 > 0 }) else {
+            throw reader.document.problem(at: reader.node, "the dimensions of a topology are counts from 1")
+        }
     }
 }
 

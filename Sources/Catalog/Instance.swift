@@ -50,6 +50,7 @@ public struct Instance: FiguredEntry, Hashable, Encodable {
         /// Sides of a torus, length of a ring, servers x accelerators of a switched rack; `[1]` for a single.
         public var dimensions: [Int]
         public var source: String
+        public var date: CalendarDay
     }
 
     public static var figureNames: [PartialKeyPath<Instance>: String] {

@@ -1,5 +1,5 @@
 /// How a number is stored or multiplied.
-public enum Precision: String, Sendable, Hashable, CaseIterable, Encodable {
+public enum Precision: String, Sendable, Hashable, CaseIterable, Encodable, CodingKeyRepresentable {
     case fp32
     case tf32
     case bf16
