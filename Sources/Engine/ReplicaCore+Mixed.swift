@@ -9,6 +9,7 @@ extension ReplicaCore {
     mutating func scheduleMixed(_ rules: MixedRules, fromIdle: Bool) {
         var budget = configuration.maxBatchedTokens
         let mayPrefill = allowsPrefill(rules)
+        if rules.longPrefillTokenThreshold > 0 { countUnseen(fromIdle: fromIdle) }
         let preempted: Bool
         if unfinishedCount == 0 && batch.count == 0 {
             preempted = false
@@ -128,11 +129,21 @@ extension ReplicaCore {
     /// Rule 7: the long-prefill threshold, ignored when a request is alone.
     @inline(__always) private func limited(_ tokens: Int32, _ rules: MixedRules) -> Int32 {
         guard rules.longPrefillTokenThreshold > 0 else { return tokens }
-        let requests = waiting.count + running.count
+        let requests = waiting.count - unseenRequests + running.count
         guard requests > 1 else { return tokens }
         var threshold = rules.longPrefillTokenThreshold
         if rules.longPrefillAdaptive { threshold = max(threshold, configuration.maxBatchedTokens / requests) }
         return min(tokens, threshold)
+    }
+
+    private mutating func countUnseen(fromIdle: Bool) {
+        unseenRequests = 0
+        guard somebodyIsUnseen else { return }
+        var slot = waiting.first
+        while slot >= 0 {
+            if !isVisible(slot, fromIdle: fromIdle) { unseenRequests += 1 }
+            slot = slots[slot].next
+        }
     }
 
     /// Rule 15.

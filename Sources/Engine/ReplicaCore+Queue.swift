@@ -24,7 +24,9 @@ extension ReplicaCore {
         lastSubmitNanoseconds = nowNanoseconds
         let isFirst = enqueue(slot) || wasEmpty
         // Whoever already waits could not be admitted, so only a new first one can change the coming steps.
-        if inFlight && isFirst && flightSteps > 1 && runningCount < maxSequences { cutFlight(after: nowNanoseconds) }
+        if inFlight && flightSteps > 1 && (everyArrivalCounts || (isFirst && runningCount < maxSequences)) {
+            cutFlight(after: nowNanoseconds)
+        }
     }
 
     /// Whether an idle replica could run a request to its end.

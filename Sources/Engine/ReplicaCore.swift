@@ -24,6 +24,9 @@ struct ReplicaCore: ~Copyable {
     /// KV grows with the sequence; false where its worst case is reserved at admission.
     let growsBlocks: Bool
     let neverPreempts: Bool
+    /// The number of requests decides how large a first chunk is (rule 7) and so whether it fits, or whether prefill is
+    /// due (rule 15): then even a request that cannot be admitted changes something at the next boundary.
+    let everyArrivalCounts: Bool
 
     var slots: SlotPool
     var waiting = SlotList()
@@ -61,6 +64,8 @@ struct ReplicaCore: ~Copyable {
     var flightPadding: Int32 = 0
     /// The last step that allowed prefill left some to do (rule 15).
     var prefillIsLeft = false
+    /// Waiting requests that the boundary at `clock` does not see yet; kept where it matters (rule 7).
+    var unseenRequests: Int32 = 0
     /// When a request was last accepted.
     var lastSubmitNanoseconds: Int64 = -1
 
@@ -92,6 +97,11 @@ struct ReplicaCore: ~Copyable {
         var tracksLongest = table.decodeAttention.axis == .longestContext
         var growsBlocks = true
         var neverPreempts = false
+        var everyArrivalCounts = false
+        if case .mixed(let rules) = configuration.stack {
+            everyArrivalCounts =
+                rules.prefillScheduleInterval > 1 || (rules.longPrefillTokenThreshold > 0 && !rules.reserveFullSequence)
+        }
         if case .phased(let rules) = configuration.stack {
             if !rules.contextBuckets.isEmpty { tracksLongest = true }
             growsBlocks = rules.admission == .wholeContext
@@ -99,6 +109,7 @@ struct ReplicaCore: ~Copyable {
         }
         self.growsBlocks = growsBlocks
         self.neverPreempts = neverPreempts
+        self.everyArrivalCounts = everyArrivalCounts
         slots = SlotPool(capacity: 8)
         batch = DecodeBatch(blockTokens: configuration.kvBlockTokens, tracksLongest: tracksLongest)
         pool = KVPool(blocks: configuration.kvBlocks)

@@ -28,10 +28,10 @@ struct Trial {
     func firstDifference() -> String? {
         var random = SplitMix64(seed: seed)
         let configuration = Trial.configuration(&random)
+        let coarse = random.chance(30)
         let table = randomTable(
-            &random, maxTokens: 1200,
-            maxSequences: Int(configuration.maxSequences) + 2)
-        let operations = Trial.operations(&random, configuration)
+            &random, maxTokens: 1200, maxSequences: Int(configuration.maxSequences) + 2, coarse: coarse)
+        let operations = Trial.operations(&random, configuration, grain: coarse ? 1_000_000 : 1)
         let engine = Replica(number: 7, configuration: configuration, table: table)
         let oracle = SteppingReplica(number: 7, configuration: configuration, table: table)
         var engineSink = RecordingSink()
@@ -139,16 +139,18 @@ struct Trial {
         return configuration
     }
 
-    static func operations(_ random: inout SplitMix64, _ configuration: ReplicaConfiguration) -> [Operation] {
+    static func operations(
+        _ random: inout SplitMix64, _ configuration: ReplicaConfiguration, grain: Int64
+    ) -> [Operation] {
         let count = random.int32(1...70)
         let spacing = Double([0, 1_000_000, 20_000_000, 200_000_000, 2_000_000_000].randomElement(using: &random)!)
         let streams: Int32 = [0, 0, 20, 100].randomElement(using: &random)!
         let cancels: Int32 = random.chance(40) ? 15 : 0
         let priorities = configuration.queueOrder == .priority ? random.int32(0...3) : 0
         var operations: [Operation] = []
-        var now: Int64 = 1
+        var now = grain
         for id in 0..<UInt64(count) {
-            now += Int64(random.exponential() * spacing)
+            now += Int64(random.exponential() * spacing) / grain * grain
             if random.chance(cancels) { operations.append(Operation(at: now, action: .cancel)) }
             if random.chance(15) { operations.append(Operation(at: now, action: .look)) }
             let prompt = random.int32(1...configuration.maxModelTokens)

@@ -307,7 +307,7 @@ final class SteppingReplica {
                 continue
             }
             var tokens = sequence.goalTokens - sequence.computedTokens
-            tokens = min(limitedPrefill(tokens, rules), budget)
+            tokens = min(limitedPrefill(tokens, rules, fromIdle: fromIdle), budget)
             if tokens <= 0 {
                 position += 1
                 continue
@@ -338,7 +338,7 @@ final class SteppingReplica {
         while budget > 0, running.count < cap {
             guard let index = waiting.firstIndex(where: { isVisible($0, fromIdle: fromIdle) }) else { break }
             let sequence = waiting[index]
-            var tokens = limitedPrefill(sequence.goalTokens, rules)
+            var tokens = limitedPrefill(sequence.goalTokens, rules, fromIdle: fromIdle)
             if !rules.chunkedPrefill && tokens > budget { break }
             tokens = min(tokens, budget)
             let whole = configuration.blocks(forTokens: rules.reserveFullSequence ? sequence.goalTokens : tokens)
@@ -352,12 +352,11 @@ final class SteppingReplica {
         }
     }
 
-    private func limitedPrefill(_ tokens: Int32, _ rules: MixedRules) -> Int32 {
+    private func limitedPrefill(_ tokens: Int32, _ rules: MixedRules, fromIdle: Bool) -> Int32 {
         var threshold = rules.longPrefillTokenThreshold
-        guard threshold > 0, waiting.count + running.count > 1 else { return tokens }
-        if rules.longPrefillAdaptive {
-            threshold = max(threshold, configuration.maxBatchedTokens / Int32(waiting.count + running.count))
-        }
+        let requests = waiting.count { isVisible($0, fromIdle: fromIdle) } + running.count
+        guard threshold > 0, requests > 1 else { return tokens }
+        if rules.longPrefillAdaptive { threshold = max(threshold, configuration.maxBatchedTokens / Int32(requests)) }
         return min(tokens, threshold)
     }
 

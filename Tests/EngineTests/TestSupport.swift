@@ -80,10 +80,15 @@ func simpleTable(
             perContextTokenShifted20: StepCost(picoseconds: 0, nanojoules: 0)))
 }
 
-/// A table with no structure at all: every entry drawn.
-func randomTable(_ random: inout SplitMix64, maxTokens: Int, maxSequences: Int) -> StepTable {
+/// A table with no structure at all: every entry drawn. A coarse one only has whole milliseconds, so that steps end in
+/// the very nanosecond of an arrival.
+func randomTable(_ random: inout SplitMix64, maxTokens: Int, maxSequences: Int, coarse: Bool) -> StepTable {
+    let grain: Int64 = coarse ? 1_000_000_000 : 1
     func cost(_ range: ClosedRange<Int64>) -> StepCost {
-        StepCost(picoseconds: Int64.random(in: range, using: &random), nanojoules: Int64.random(in: range, using: &random))
+        let picoseconds = Int64.random(in: range, using: &random)
+        return StepCost(
+            picoseconds: (picoseconds + (range.lowerBound > 0 ? grain - 1 : 0)) / grain * grain,
+            nanojoules: Int64.random(in: range, using: &random))
     }
     let shift = Int.random(in: 3...8, using: &random)
     let piecesPerBatch = Int.random(in: 1...40, using: &random)
