@@ -64,6 +64,7 @@ let rooms: [[Target]] = [
     // floor 5
     room("Fleet", ["Yard", "Engine", "StepModel", "Catalog", "Workload", "Spelling", yams]),
     room("Ledger", ["Yard", "Engine", "StepModel", "Catalog", "Workload", grdb]),
+    room("Conformance", ["Engine", "StepModel", "Workload", "CZlib"]),
     // floor 6
     room("Simulator", ["Fleet", "Ledger", "Yard", "Engine", "StepModel", "Workload", "WaitFree", "HostTopology", "Catalog"]),
     room("Report", ["Ledger", "Fleet", "StepModel", "Catalog", "Workload"]),
@@ -89,7 +90,7 @@ let mains: [Target] = [
     .executableTarget(
         name: "trainyard",
         dependencies: [
-            "Simulator", "Report", "Ledger", "Fleet", "LoadGenerator", "Validation", "Workload", "Engine", "StepModel", "Catalog",
+            "Simulator", "Report", "Ledger", "Fleet", "LoadGenerator", "Validation", "Conformance", "Workload", "Engine", "StepModel", "Catalog",
             argumentParser,
         ],
         swiftSettings: strict
