@@ -70,11 +70,25 @@ struct HuggingFaceConfig {
     private func optionalCount(_ keys: [String], least: Int) throws(CatalogError) -> Int? {
         guard let found = first(of: keys) else { return nil }
         let number = try document.integer(found)
-        guard number >= least, number <= 1 << 40 else {
-            throw document.problem(
-                at: found, "\"\(keys[0])\" is \(number); expected \(least) or more, and no absurd size")
+        let most = Self.largest(keys[0])
+        guard number >= least, number <= most else {
+            throw document.problem(at: found, "\"\(keys[0])\" is \(number); expected \(least) to \(most)")
         }
         return number
+    }
+
+    /// The largest count that is taken for each kind of key: far above any model, and small enough that no product of
+    /// them overflows.
+    private static func largest(_ key: String) -> Int {
+        switch key {
+        case "num_hidden_layers": 1 << 10
+        case "hidden_size": 1 << 18
+        case "vocab_size", "vocab_size_per_layer_input": 1 << 26
+        case "max_position_embeddings": 1 << 40
+        case "num_local_experts", "n_shared_experts", "num_experts_per_tok": 1 << 12
+        case let key where key.contains("head") || key.contains("_d_") || key.contains("rank"): 1 << 14
+        default: 1 << 20
+        }
     }
 
     func number(_ key: String) throws(CatalogError) -> Double? {
@@ -111,11 +125,7 @@ struct HuggingFaceConfig {
     var hidden: Int { get throws(CatalogError) { try count("hidden_size", "n_embd", "d_model") } }
 
     var layerCount: Int {
-        get throws(CatalogError) {
-            let layers = try count("num_hidden_layers", "n_layer", "num_layers", "n_layers")
-            guard layers <= 4096 else { throw document.problem(at: text, "\(layers) layers is no sensible count") }
-            return layers
-        }
+        get throws(CatalogError) { try count("num_hidden_layers", "n_layer", "num_layers", "n_layers") }
     }
 
     var heads: Int { get throws(CatalogError) { try count("num_attention_heads", "n_head", "num_heads") } }

@@ -237,7 +237,7 @@ struct HuggingFaceConfigTests {
         "what cannot be is an error that names the key",
         arguments: [
             ("\"hidden_size\": 64,", "", "hidden_size"), ("\"vocab_size\": 100", "\"vocab_size\": 0", "vocab_size"),
-            ("\"num_hidden_layers\": 8", "\"num_hidden_layers\": 1000000", "layers"),
+            ("\"num_hidden_layers\": 8", "\"num_hidden_layers\": 1000000", "1 to 1024"),
             ("\"num_hidden_layers\": 8", "\"num_hidden_layers\": 8.5", "whole number"),
             ("\"num_attention_heads\": 8", "\"num_attention_heads\": 7", "multiple"),
             ("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", "multiple"),
@@ -251,6 +251,32 @@ struct HuggingFaceConfigTests {
         let text = "{\"model_type\": \"llama\", \(Self.small)}".replacing(old, with: new)
         let error = catalogError { _ = try model(text) }
         #expect(error?.description.contains(expected) == true, "\(error?.description ?? "no error")")
+    }
+
+    @Test("the largest sizes that are taken overflow nothing")
+    func largest() throws {
+        let keys: [String: Int] = [
+            "hidden_size": 1 << 18, "num_hidden_layers": 1 << 10, "num_attention_heads": 1 << 14,
+            "num_key_value_heads": 1 << 14,
+            "head_dim": 1 << 14, "intermediate_size": 1 << 20, "moe_intermediate_size": 1 << 20, "vocab_size": 1 << 26,
+            "num_local_experts": 1 << 12, "num_experts_per_tok": 1 << 12, "n_shared_experts": 1,
+            "linear_num_key_heads": 1 << 14,
+            "linear_num_value_heads": 1 << 14, "linear_key_head_dim": 1 << 14, "linear_value_head_dim": 1 << 14,
+            "linear_conv_kernel_dim": 1 << 10, "full_attention_interval": 2, "kv_lora_rank": 1 << 14,
+            "q_lora_rank": 1 << 14,
+            "qk_rope_head_dim": 1 << 14, "qk_nope_head_dim": 1 << 14, "v_head_dim": 1 << 14,
+            "max_position_embeddings": 1 << 40,
+        ]
+        for type in ["llama", "mixtral", "gpt_oss", "qwen3_next", "deepseek_v3", "glm4_moe", "opt", "phimoe"] {
+            var keys = keys
+            if !["deepseek_v3"].contains(type) { keys["kv_lora_rank"] = nil }
+            if !["qwen3_next"].contains(type) { keys["full_attention_interval"] = nil }
+            let body = keys.sorted { $0.key < $1.key }.map { "\"\($0.key)\": \($0.value)" }.joined(separator: ", ")
+            let huge = try model("{\"model_type\": \"\(type)\", \(body)}")
+            #expect(huge.parameters > 0)
+            #expect(huge.keyValueElements(contextTokens: 1 << 20) > 0)
+            #expect(huge.stateElements >= 0)
+        }
     }
 
     @Test("no damage to a configuration does worse than an error")
