@@ -22,6 +22,7 @@ let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 /// A library target and its mirror under `Tests/`.
@@ -73,7 +74,8 @@ let rooms: [[Target]] = [
         "Server",
         [
             "Fleet", "Ledger", "Report", "Yard", "Engine", "StepModel", "Workload", "Catalog", "WaitFree", "HostTopology",
-            hummingbird, logging, nioCore, nioHTTP1, nioPosix, nioSSL, serviceLifecycle, yams,
+            hummingbird, logging, nioCore, nioHTTP1, nioPosix, nioSSL, serviceLifecycle, unixSignals,
+            yams,
         ]
     ),
     room("Validation", ["Engine", "StepModel", "Workload", "Catalog", "Spelling"]),
@@ -84,7 +86,7 @@ let mains: [Target] = [
     // floor 8
     .executableTarget(
         name: "trainyardd",
-        dependencies: ["Server", argumentParser, logging, serviceLifecycle],
+        dependencies: ["Server", argumentParser, logging, serviceLifecycle, unixSignals],
         swiftSettings: strict
     ),
     .executableTarget(

@@ -158,7 +158,7 @@ struct Blueprint: Sendable {
         return min(67 * 60, 60 * (1 + 0.25 * Double(model.parameters) / 1e9))
     }
 
-    private func powerEnvelope() -> PowerEnvelope {
+    func powerEnvelope() -> PowerEnvelope {
         let count = Double(chips)
         let perInstance = Double(instance.acceleratorCount.value)
         var grade = Grade.measured

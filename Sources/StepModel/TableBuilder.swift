@@ -98,7 +98,7 @@ struct TableBuilder {
     }
 
     /// Verification of the proposed tokens and the draft's own passes, for each token that comes out.
-    private func speculativeTokenWork(sequences: Double) -> Work {
+    func speculativeTokenWork(sequences: Double) -> Work {
         let verify = operators.tokenWork(sequences * (1 + proposed), prefillTokens: 0)
         // A draft head is one layer of the target and its output projection, run once for each proposed token.
         let layer = operators.tokenWork(sequences, prefillTokens: 0) * (1 / Double(operators.layers.reduce(0) { $0 + $1.count }))

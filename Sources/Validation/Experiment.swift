@@ -1,0 +1,75 @@
+//===----------------------------------------------------------------------===//
+// What a measured row ran, and what it reports.
+//===----------------------------------------------------------------------===//
+
+public import StepModel
+
+/// A measured row turned into something that can be predicted.
+public struct Experiment: Sendable {
+    /// What was measured. Times are seconds, rates per second, energy joules, power watts.
+    public enum Quantity: String, Sendable, Hashable, CaseIterable {
+        /// Mean time per output token after the first.
+        case tpot
+        /// A typical gap between tokens: one decode step.
+        case interTokenLatency = "itl"
+        case ttft
+        /// Prompt processing alone, without a server around it.
+        case prefill
+        case endToEnd = "e2e"
+        /// llmperf's latency per token, which counts TTFT and queueing.
+        case latencyPerToken = "latency/token"
+        /// Of all replicas.
+        case outputThroughput = "output tok/s"
+        /// Of one request: output tokens over its end-to-end time.
+        case requestSpeed = "tok/s/request"
+        case requestThroughput = "req/s"
+        case totalThroughput = "total tok/s"
+        case energyPerToken = "chip J/token"
+        case energyPerRequest = "chip J/request"
+        /// Of all chips of the run.
+        case chipPower = "chip W"
+        case wallPower = "wall W"
+        case idleWallPower = "idle wall W"
+    }
+
+    /// How requests came.
+    public enum Load: Sendable, Hashable {
+        /// A fixed batch that prefills together and decodes in lockstep.
+        case staticBatch(Int)
+        /// Clients that each keep one request open, over all replicas.
+        case closedLoop(Int)
+        /// Requests per second over all replicas, for so many seconds.
+        case rate(Double)
+        /// One decode step with this many sequences (a mean over the run).
+        case decodeOnly(Double)
+        /// Nothing runs.
+        case idle
+        /// Every chip busy at its cap.
+        case saturated
+    }
+
+    public var row: MeasuredRow
+    public var quantity: Quantity
+    public var measured: Double
+    public var deployment: Deployment
+    /// Replicas behind one balancer.
+    public var replicas = 1
+    public var load: Load
+    public var promptTokens: Double
+    public var outputTokens: Double
+    /// Lengths are drawn uniformly from this fraction of the mean up to `2 − fraction`; 1 for fixed lengths.
+    public var leastLengthFraction = 1.0
+    /// Groups of rows that errors are summed up by.
+    public var platform: String
+    public var group: String
+    /// Usable for fitting: not suspect, not a single-row source of low quality.
+    public var isCalibration: Bool
+    /// Traps that were met, in words.
+    public var remarks: [String] = []
+}
+
+/// A row that the model does not predict, and why.
+public struct Refusal: Sendable, Hashable {
+    public var row: MeasuredRow
+    public var reason: String
+}

@@ -1,0 +1,228 @@
+//===----------------------------------------------------------------------===//
+// Rules that turn Trainium and Inferentia rows into experiments.
+//===----------------------------------------------------------------------===//
+
+import Catalog
+import StepModel
+
+/// Reads the conventions of each source of Neuron results.
+///
+/// - `batch_size` is the compiled batch: every decode step runs all slots. Live concurrency stands in the notes (`conc=`).
+/// - SDK tables (Transformers NeuronX) are static batches at the compiled `seq_len`; tables before 2.18 count input and
+///   output tokens in their throughput (`total_throughput`, `latency_per_total_token`).
+/// - Hugging Face rows are servers under guidellm (synchronous, rate, throughput at 128 clients) or llmperf (closed loop)
+///   behind a balancer over `dp` replicas, compiled for 4096 tokens.
+/// - Contributed READMEs of Trainium2 run contiguous KV with context buckets of powers of two, unless a table over
+///   compiled lengths shows that they do not.
+/// - Contributed profiles of March 2026 are untuned ports of 128 compiled tokens: reported, fitted apart.
+/// - Rows with `suspect=` contradict themselves: refused.
+enum NeuronExperiments {
+    static func experiment(_ row: MeasuredRow, catalog: Catalog) -> Result<Experiment, RefusalReason> {
+        if let reason = row.note("suspect") { return .failure(.init("suspect: \(reason)")) }
+        guard let quantity = quantity(row) else { return .failure(.init("the metric '\(row.metric)' is not predicted")) }
+        guard let printed = row.value else { return .failure(.init("only a 99th percentile was printed")) }
+        guard (try? catalog.instance(row.hardware)) != nil else {
+            return .failure(.init("the catalogue has no instance '\(row.hardware)'"))
+        }
+        guard (try? catalog.model(nameOrPath: row.model)) != nil else {
+            return .failure(.init("the catalogue has no model '\(row.model)'"))
+        }
+        guard let tensor = Int(row.parallelism), tensor > 0 else { return .failure(.init("no tensor degree")) }
+        let source = Source(row)
+        if source == .encoderDecoder { return .failure(.init("encoder–decoder models are not modelled")) }
+        if row.notes.contains("timeouts") { return .failure(.init("the run exceeded device memory and timed out")) }
+        if row.notes.contains("chunked prefill") { return .failure(.init("an experimental chunked-prefill kernel that no release has")) }
+
+        var deployment = Deployment(instance: row.hardware, model: row.model, stack: source.stack)
+        deployment.parallelism.tensor = tensor
+        deployment.logicalCore = row.logicalCore
+        deployment.precision = row.precision.contains("int8") ? .int8 : .bf16
+        deployment.expertPrecision = deployment.precision
+        deployment.release = release(row, source: source)
+        deployment.samplesOnDevice = !(row.notes.contains("CPU sampling"))
+        let slots = max(1, Int(row.batch) ?? 1)
+        deployment.maxSequences = slots
+        // Every check of memory is the row's own: it ran.
+        deployment.memoryFraction = 1
+        if let speculation = speculation(row) {
+            deployment.speculation = speculation
+        } else if mentionsSpeculation(row) {
+            return .failure(.init("speculation without a published acceptance length"))
+        }
+        if row.notes.contains("prefix_caching") { return .failure(.init("prefix-cache hit lengths are not published")) }
+
+        let scale = row.unit == "ms" ? 1e-3 : 1
+        let prompt = row.inputTokens ?? 128
+        let output = row.outputTokens ?? 128
+        var remarks: [String] = []
+        if row.inputTokens == nil || row.outputTokens == nil { remarks.append("lengths not printed; 128 assumed") }
+        let lengths = compiledLengths(row, source: source, prompt: prompt, output: output)
+        deployment.maxModelTokens = lengths.compiled
+        deployment.contextBuckets = lengths.contextBuckets
+        deployment.prefillBuckets = lengths.prefillBuckets
+        let (load, replicas) = load(row, source: source, slots: slots)
+        // A table over compiled lengths prints the compiled length as the prompt's.
+        let promptTokens = source == .profile || row.notes.contains("input_len =") ? min(prompt, Double(lengths.compiled)) : prompt
+        return .success(
+            Experiment(
+                row: row, quantity: quantity, measured: printed * scale, deployment: deployment, replicas: replicas, load: load,
+                promptTokens: promptTokens, outputTokens: output,
+                platform: platform(row), group: source.rawValue, isCalibration: true, remarks: remarks
+            )
+        )
+    }
+
+    enum Source: String {
+        case sdk = "SDK tables"
+        case encoderDecoder = "SDK encoder–decoder"
+        case huggingFaceTGI = "Hugging Face TGI"
+        case huggingFaceVLLM = "Hugging Face vLLM"
+        case profile = "contributed profiles"
+        case contributed = "contributed READMEs"
+        case tutorial = "AWS tutorials"
+
+        init(_ row: MeasuredRow) {
+            if row.source.contains("encoder_decoder") {
+                self = .encoderDecoder
+            } else if row.source.contains("general/benchmarks") {
+                self = .sdk
+            } else if row.source.contains("text-generation-inference") {
+                self = .huggingFaceTGI
+            } else if row.source.contains("optimum-neuron") {
+                self = .huggingFaceVLLM
+            } else if row.notes.contains("contrib_profile") {
+                self = .profile
+            } else if row.notes.contains("contrib") || row.source.contains("contrib") {
+                self = .contributed
+            } else {
+                self = .tutorial
+            }
+        }
+
+        var stack: ServingStack {
+            switch self {
+            case .sdk, .encoderDecoder: .tnx
+            case .huggingFaceTGI: .tgiNeuron
+            case .huggingFaceVLLM, .profile, .contributed, .tutorial: .nxdi
+            }
+        }
+    }
+
+    static func platform(_ row: MeasuredRow) -> String {
+        if row.hardware.hasPrefix("trn1") { return "Trn1" }
+        if row.hardware.hasPrefix("inf2") { return "Inf2" }
+        return row.hardware.hasPrefix("trn2") ? "Trn2" : "Trn3"
+    }
+
+    static func release(_ row: MeasuredRow, source: Source) -> String? {
+        switch source {
+        case .sdk, .encoderDecoder:
+            // 2.18.1 brought another attention for the Llama 3 family; before 2.18 the tables have other columns.
+            let version = row.software.split(separator: ".").prefix(2).joined(separator: ".")
+            return row.software.hasPrefix("2.18.1") ? "neuron-2.18.1" : "neuron-\(version)"
+        case .huggingFaceTGI: return row.notes.contains("2024-04") || row.notes.contains("2024-05") ? "neuron-2.18" : nil
+        case .huggingFaceVLLM: return "optimum"
+        case .profile: return "untuned"
+        case .contributed:
+            return row.notes.contains("without context bucketing") ? "unbucketed" : nil
+        case .tutorial: return nil
+        }
+    }
+
+    static func quantity(_ row: MeasuredRow) -> Experiment.Quantity? {
+        switch row.metric {
+        case "tpot": .tpot
+        case "itl": .tpot
+        case "ttft": .ttft
+        case "e2e_latency", "e2e_latency_derived": .endToEnd
+        case "output_throughput", "output_throughput_overall": .outputThroughput
+        case "output_throughput_per_request": .requestSpeed
+        case "request_throughput": .requestThroughput
+        case "inter_token_latency_llmperf": .latencyPerToken
+        case "total_throughput": .totalThroughput
+        default: nil
+        }
+    }
+
+    static func load(_ row: MeasuredRow, source: Source, slots: Int) -> (Experiment.Load, replicas: Int) {
+        let replicas = row.note("dp").flatMap { Int($0.prefix { $0.isNumber }) } ?? 1
+        if let profile = row.note("profile") {
+            if profile.hasPrefix("synchronous") { return (.closedLoop(1), replicas) }
+            if profile.hasPrefix("asynchronous@"), let rate = Double(profile.dropFirst(13).prefix { $0.isNumber || $0 == "." }) {
+                return (.rate(rate), replicas)
+            }
+            let users = row.note("users").flatMap { Int($0.prefix { $0.isNumber }) }
+            // guidellm's throughput mode keeps its limit of open requests; the runs print 128 or the compiled batch as `conc`.
+            let clients = users ?? row.note("conc").flatMap { Int($0.prefix { $0.isNumber }) } ?? 128
+            return (.closedLoop(clients), replicas)
+        }
+        if let concurrency = row.note("conc").flatMap({ Int($0.prefix { $0.isNumber }) }) {
+            return (.closedLoop(concurrency), replicas)
+        }
+        return (.staticBatch(slots), replicas)
+    }
+
+    struct Lengths {
+        var compiled: Int
+        var contextBuckets: [Int]?
+        var prefillBuckets: [Int]?
+    }
+
+    static func compiledLengths(_ row: MeasuredRow, source: Source, prompt: Double, output: Double) -> Lengths {
+        let printed = row.note("seq_len").flatMap { Int($0.prefix { $0.isNumber }) }
+        let total = Int(prompt + output)
+        func nextPower(_ value: Int) -> Int {
+            var power = 128
+            while power < value { power *= 2 }
+            return power
+        }
+        func powers(upTo last: Int) -> [Int] {
+            var powers: [Int] = []
+            var power = 128
+            while power <= last {
+                powers.append(power)
+                power *= 2
+            }
+            return powers
+        }
+        switch source {
+        case .sdk, .encoderDecoder:
+            let compiled = max(printed ?? total, total)
+            return Lengths(compiled: compiled, contextBuckets: nil, prefillBuckets: powers(upTo: compiled / 2).filter { $0 < compiled } + [compiled])
+        case .huggingFaceTGI, .huggingFaceVLLM:
+            return Lengths(compiled: max(4096, nextPower(total)), contextBuckets: nil, prefillBuckets: nil)
+        case .profile:
+            let compiled = max(Int(prompt), 128)
+            return Lengths(compiled: compiled, contextBuckets: nil, prefillBuckets: [compiled])
+        case .contributed:
+            if row.notes.contains("without context bucketing") || row.notes.contains("compiled seq_len") {
+                return Lengths(compiled: Int(prompt), contextBuckets: nil, prefillBuckets: [Int(prompt)])
+            }
+            let bucket = row.note("CTE bucket").flatMap { Int($0.prefix { $0.isNumber }) }
+            let compiled = max(printed ?? 0, nextPower(total))
+            return Lengths(compiled: compiled, contextBuckets: powers(upTo: compiled), prefillBuckets: bucket.map { [$0] })
+        case .tutorial:
+            let compiled = max(printed ?? 0, nextPower(total))
+            return Lengths(compiled: compiled, contextBuckets: powers(upTo: compiled), prefillBuckets: nil)
+        }
+    }
+
+    static func mentionsSpeculation(_ row: MeasuredRow) -> Bool {
+        let notes = row.notes.lowercased()
+        if notes.contains("no speculation") { return false }
+        return notes.contains("spec decode") || notes.contains("eagle") || notes.contains("medusa") || notes.contains("speculative")
+    }
+
+    /// Acceptance that a source publishes beside its results: EAGLE3 on Llama-3.1-8B (k = 3, 3.22 tokens a step) and on
+    /// gpt-oss-120b (k = 1, 1.68).
+    static func speculation(_ row: MeasuredRow) -> Deployment.Speculation? {
+        guard row.notes.contains("EAGLE3") else { return nil }
+        if row.notes.contains("k=3"), row.model.lowercased().contains("llama-3.1-8b") {
+            return .init(proposedTokens: 3, acceptedLength: 3.22)
+        }
+        if row.notes.contains("k=1"), row.model.lowercased().contains("gpt-oss-120b") {
+            return .init(proposedTokens: 1, acceptedLength: 1.68)
+        }
+        return nil
+    }
+}
