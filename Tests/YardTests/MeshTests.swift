@@ -34,8 +34,8 @@ import Workload
         var counts = [Int](repeating: 0, count: 10)
         var moved = 0
         for key in keys {
-            let ten = CellChooser.jumpHash(key, buckets: 10)
-            let eleven = CellChooser.jumpHash(key, buckets: 11)
+            let ten = Affinity.place(of: key, attempt: 0, places: 10)
+            let eleven = Affinity.place(of: key, attempt: 0, places: 11)
             counts[ten] += 1
             if ten != eleven {
                 moved += 1

@@ -18,10 +18,10 @@ public struct CellChoice: Sendable, Equatable {
 
 /// One front end's picture of the cells, and its choice among them.
 ///
-/// Related requests go where they went before: a key that names their session, or else their first block, is hashed to a cell by jump
-/// consistent hashing (Lamping and Veach, 2014), and to another one by the next hash while the cell's load exceeds the bound
-/// (consistent hashing with bounded loads, Mirrokni, Thorup and Zadimoghaddam, SODA 2018). All others go to the less loaded of two cells drawn at
-/// random. A cell without a free place loses against one that has some.
+/// Related requests go where they went before: a key that names their session, or else their first block, is hashed to a
+/// cell, and to another one by the next hash while the cell's load exceeds the bound (consistent hashing with bounded
+/// loads, Mirrokni, Thorup and Zadimoghaddam, SODA 2018). All others go to the less loaded of two cells drawn at random. A
+/// cell without a free place loses against one that has some.
 ///
 /// Between two looks at the board the front end adds what it sent itself, so that a burst does not all go to the cell that was
 /// empty at the last look. Choosing takes a fixed number of steps; looking takes one load per cell.
@@ -86,32 +86,12 @@ public struct CellChooser: Sendable {
     }
 
     private func affineCell(for request: Request) -> Int? {
-        guard choice.affinity, let key = Self.affinityKey(of: request) else { return nil }
+        guard choice.affinity, let key = Affinity.key(of: request) else { return nil }
         let bound = Int64((Double(totalTokens) / Double(cells) * choice.affinityBound).rounded(.up))
-        for attempt in 0..<4 as Range<UInt64> {
-            let cell = Self.jumpHash(SeededChoice.mix(key &+ attempt &* 0x9E37_79B9_7F4A_7C15), buckets: cells)
+        for attempt in 0..<4 {
+            let cell = Affinity.place(of: key, attempt: attempt, places: cells)
             if tokens[cell] <= bound && places[cell] > 0 { return cell }
         }
         return nil
-    }
-
-    /// What related requests share, nil for a request that is related to none.
-    static func affinityKey(of request: Request) -> UInt64? {
-        if request.prefix.session != 0 { return SeededChoice.mix(request.prefix.session) }
-        if let hashes = request.prefix.blockHashes, request.prefix.blockHashCount > 0 { return SeededChoice.mix(hashes[0]) }
-        return nil
-    }
-
-    /// The bucket of a key such that one more bucket moves only its share of the keys.
-    static func jumpHash(_ key: UInt64, buckets: Int) -> Int {
-        var key = key
-        var bucket: Int64 = -1
-        var next: Int64 = 0
-        while next < Int64(buckets) {
-            bucket = next
-            key = key &* 2_862_933_555_777_941_757 &+ 1
-            next = Int64(Double(bucket + 1) * (Double(Int64(1) << 31) / Double((key >> 33) + 1)))
-        }
-        return Int(bucket)
     }
 }

@@ -63,6 +63,11 @@ public enum PlacementTable {
         RandomPlacement.self,
         LeastLoadedPlacement.self,
         PowerOfTwoPlacement.self,
+        SessionAffinityPlacement.self,
+        PrefixAwarePlacement.self,
+        SLOAwarePlacement.self,
+        CostAwarePlacement.self,
+        EnergyAwarePlacement.self,
     ]
 
     public static var names: [String] { all.map { $0.name } }

@@ -3,6 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 import Engine
+import Workload
 
 /// What a cell knows of each replica without asking it.
 struct ReplicaState: BitwiseCopyable {
@@ -66,4 +67,35 @@ struct PlacementView {
         }
         return firstAccepting(from: dice.next(below: count))
     }
+
+    /// The one with fewer tokens of two drawn at random; the first when they are equal.
+    func lessLoadedOfTwo(_ dice: inout SeededChoice) -> Int {
+        let first = randomAccepting(&dice)
+        var second = randomAccepting(&dice)
+        // With two replicas, one draw in two hits the first again; four in a row are rare enough.
+        for _ in 0..<3 where second == first { second = randomAccepting(&dice) }
+        return states[second].tokens < states[first].tokens ? second : first
+    }
+
+    /// Indices of a pool's replicas.
+    func replicas(ofPool pool: Int) -> Range<Int> { poolStarts[pool]..<poolStarts[pool + 1] }
+
+    /// A random accepting replica of a pool, nil when eight draws hit none.
+    func randomAccepting(inPool pool: Int, _ dice: inout SeededChoice) -> Int? {
+        let range = replicas(ofPool: pool)
+        for _ in 0..<8 {
+            let replica = range.lowerBound + dice.next(below: range.count)
+            if accepts(replica) { return replica }
+        }
+        return nil
+    }
+
+    /// Mean tokens placed on an accepting replica, rounded up.
+    var meanTokens: Int64 { (load.placedTokens + Int64(acceptingCount) - 1) / Int64(max(acceptingCount, 1)) }
+
+    func cachedPromptTokens(of request: Request, on replica: Int) -> Int32 {
+        replicas[replica]._withUnsafeGuaranteedRef { $0.cachedPromptTokens(of: request) }
+    }
+
+    func replicaLoad(_ replica: Int) -> ReplicaLoad { replicas[replica]._withUnsafeGuaranteedRef { $0.load } }
 }
