@@ -1,0 +1,99 @@
+//===----------------------------------------------------------------------===//
+// The admin listener: report, metrics, fleet, dashboard. On Hummingbird.
+//===----------------------------------------------------------------------===//
+
+import Fleet
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Ledger
+import Logging
+import NIOCore
+import Report
+
+/// Serves everything that operators look at.
+struct AdminRoutes: Sendable {
+    let view: MetricsView
+    let control: FleetControl
+    let adminKeyDigest: [UInt8]?
+    let seed: UInt64
+    let notReady: @Sendable () -> String?
+
+    func application(address: BindAddress, group: any EventLoopGroup, logger: Logger, onPort: @escaping @Sendable (Int?) -> Void) -> some ApplicationProtocol {
+        let router = Router()
+        router.add(middleware: ModelledHeader())
+        router.get("/metrics") { request, _ in metrics(request) }
+        router.head("/metrics") { request, _ in metrics(request) }
+        router.get("/health") { _, _ in Self.json("{\"status\":\"alive\"}\n") }
+        router.get("/ready") { _, _ in
+            guard let reason = notReady() else { return Self.json("{\"status\":\"ready\"}\n") }
+            return Self.error(APIError(status: 503, message: reason, type: "server_error", code: "not_ready"))
+        }
+        router.get("/v1/report") { _, _ in try await report() }
+        router.get("/v1/fleet") { _, _ in Self.json(String(buffer: control.document())) }
+        router.post("/v1/fleet/nodes/:node/:order") { request, context in
+            try await order(request, node: context.parameters.get("node") ?? "", order: context.parameters.get("order") ?? "")
+        }
+        return Application(
+            router: router, configuration: ApplicationConfiguration(address: address, serverName: "trainyard"),
+            onServerRunning: { channel in onPort(channel.localAddress?.port) }, eventLoopGroupProvider: .shared(group), logger: logger)
+    }
+
+    // MARK: Answers
+
+    private func metrics(_ request: Request) -> Response {
+        let format = ExpositionFormat(accept: request.headers[.accept])
+        return Response(
+            status: .ok, headers: [.contentType: format.contentType], body: ResponseBody(byteBuffer: view.trainyard(format)))
+    }
+
+    /// Fleet beside baseline; a fleet alone when there is no baseline.
+    private func report() async throws -> Response {
+        let effort = ProcessEffort.now(startedSeconds: view.startedSeconds)
+        let fleet = await view.yards[0].report(workload: "live", seed: seed, effort: effort)
+        if view.yards.count > 1 {
+            let baseline = await view.yards[1].report(workload: "live", seed: seed, effort: effort)
+            return Self.json(try ReportJSON.text(ComparisonReport(fleet: fleet, baseline: baseline, sized: false)))
+        }
+        return Self.json(try ReportJSON.text(fleet))
+    }
+
+    private func order(_ request: Request, node: String, order: String) async throws -> Response {
+        guard let adminKeyDigest else {
+            return Self.error(
+                APIError(
+                    status: 403, message: "No admin key is configured (`admin_key_sha256`), so nothing can be changed here.",
+                    code: "admin_key_not_configured"))
+        }
+        var ring = KeyRing()
+        ring.add(digest: adminKeyDigest, tenant: 0, name: "admin")
+        guard let key = KeyRing.bearer(request.headers[.authorization]), ring.entry(forKey: key) != nil else {
+            return Self.error(APIError(status: 401, message: "The admin key is needed: `Authorization: Bearer KEY`.", code: "invalid_api_key"))
+        }
+        switch await control.order(order, node: node) {
+        case .success(let replicas): return Self.json("{\"node\":\"\(node)\",\"order\":\"\(order)\",\"replicas\":\(replicas)}\n")
+        case .failure(let error): return Self.error(error)
+        }
+    }
+
+    private static func json(_ text: String) -> Response {
+        Response(status: .ok, headers: [.contentType: "application/json"], body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
+    }
+
+    private static func error(_ error: APIError) -> Response {
+        var body = ByteBuffer()
+        error.write(to: &body)
+        return Response(
+            status: HTTPResponse.Status(code: error.status), headers: [.contentType: "application/json"],
+            body: ResponseBody(byteBuffer: body))
+    }
+}
+
+/// Marks every answer as a model's.
+private struct ModelledHeader<Context: RequestContext>: RouterMiddleware {
+    func handle(_ request: Request, context: Context, next: (Request, Context) async throws -> Response) async throws -> Response {
+        var response = try await next(request, context)
+        if let name = HTTPField.Name("x-trainyard-modelled") { response.headers[name] = "true" }
+        return response
+    }
+}

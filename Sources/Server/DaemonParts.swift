@@ -1,0 +1,172 @@
+//===----------------------------------------------------------------------===//
+// The daemon's parts and how they are wired.
+//===----------------------------------------------------------------------===//
+
+import Engine
+import Fleet
+import Foundation
+import Hummingbird
+import Ledger
+import Logging
+import NIOCore
+import NIOPosix
+import NIOSSL
+import Synchronization
+import Yard
+
+/// Yards, front ends and metrics of one daemon.
+final class DaemonParts: Sendable {
+    let plan: DaemonPlan
+    let yards: [LiveYard]
+    let fronts: FrontEndTable
+    let view: MetricsView
+    let sampler: Sampler
+    private let control: FleetControl
+    private let group: MultiThreadedEventLoopGroup
+    private let wakers: [LoopWaker]
+    private let isReady = Atomic<Bool>(false)
+    private let connections = ConnectionCount()
+
+    init(plan: DaemonPlan, group: MultiThreadedEventLoopGroup, logger: Logger) async throws {
+        self.plan = plan
+        self.group = group
+        let configuration = plan.configuration
+        let loops = Array(group.makeIterator())
+        let started = Int64(time(nil))
+        let fleet = try LiveYard(
+            side: .fleet, plan: plan.fleet, frontEnds: loops.count, scale: configuration.timeScale, seed: configuration.seed,
+            promise: configuration.promise)
+        let baseline = try plan.baseline.map {
+            try LiveYard(
+                side: .baseline, plan: $0, frontEnds: loops.count, scale: configuration.timeScale, seed: configuration.seed,
+                promise: configuration.promise)
+        }
+        let yards = [fleet] + (baseline.map { [$0] } ?? [])
+        self.yards = yards
+        let pools = yards.map { yard in
+            PoolNumbers(
+                firstReplicas: yard.plan.pools.map(\.firstReplica), maxModelTokens: yard.plan.pools.map(\.configuration.maxModelTokens))
+        }
+        let counters = loops.map { _ in LoopCounters(sides: pools) }
+        let wakers = loops.map { LoopWaker(loop: $0) }
+        self.wakers = wakers
+        let settings = plan.settings(startedSeconds: started)
+        let limits = plan.tenantLimits
+        let schedulers = Mutex<[NIOLoopBound<LiveScheduler>]>([])
+        fronts = try await FrontEndTable(loops: loops) { index, loop in
+            let scheduler = LiveScheduler(
+                number: index, fleet: fleet, baseline: baseline, limits: limits, waker: wakers[index], seed: configuration.seed)
+            let front = LoopFrontEnd(
+                number: UInt16(index), loop: loop, scheduler: scheduler, settings: settings, counters: counters[index])
+            scheduler.frontEnd = front
+            let bound = NIOLoopBound(scheduler, eventLoop: loop)
+            wakers[index].onWake { bound.value.drain() }
+            schedulers.withLock { $0.append(bound) }
+            front.tick(unixSeconds: started)
+            let frontBound = NIOLoopBound(front, eventLoop: loop)
+            loop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
+                frontBound.value.tick(unixSeconds: Int64(time(nil)))
+            }
+            return front
+        }
+        view = MetricsView(
+            yards: yards, counters: counters, connections: connections, version: Daemon.version, startedSeconds: started,
+            modelName: plan.modelNames[0], extra: nil)
+        sampler = Sampler(view: view)
+        control = FleetControl(yards: yards, scheduler: schedulers.withLock { $0[0] }, loop: loops[0])
+    }
+
+    /// Starts the cells' threads.
+    func start() throws {
+        let wakers = wakers
+        for yard in yards { try yard.start { wakers[$0].wake() } }
+        isReady.store(true, ordering: .releasing)
+    }
+
+    /// Why requests cannot be taken, nil when they can.
+    @Sendable func notReady() -> String? {
+        if !isReady.load(ordering: .acquiring) { return "The modelled fleet is not up, or is stopping." }
+        let gauges = yards[0].gauges.reduce(PoolGauges()) { $0 + $1 }
+        if gauges.replicas > 0, gauges.acceptingReplicas == 0 { return "No replica takes requests." }
+        return nil
+    }
+
+    // MARK: Listeners
+
+    /// Opens the serving listeners: the sockets that the service manager passed, or else the configured addresses.
+    func listen(inherited: InheritedSockets) async throws -> [ServingListener] {
+        let view = view
+        let routes = ServingRoutes(metrics: { view.vllm($0) }, notReady: { self.notReady() }, version: Daemon.version)
+        let passed = inherited.sockets.filter { $0.name != "admin" }.map { ListenAddress.inherited(descriptor: $0.descriptor) }
+        let addresses = passed.isEmpty ? plan.configuration.serving : passed
+        let prepare = try tlsHandler()
+        var listeners: [ServingListener] = []
+        for address in addresses {
+            do {
+                listeners.append(
+                    try await ServingListener(
+                        address: address, group: group, fronts: fronts, routes: routes, connectionLimit: plan.configuration.limits.connections,
+                        connections: connections, prepare: prepare))
+            } catch {
+                throw FleetError("cannot listen on \(address): \(error)", at: Place(file: plan.configuration.file, line: 0, column: 0))
+            }
+        }
+        return listeners
+    }
+
+    private func tlsHandler() throws -> (@Sendable (any Channel) throws -> Void)? {
+        guard let files = plan.configuration.tls else { return nil }
+        let place = Place(file: plan.configuration.file, line: 0, column: 0)
+        do {
+            let chain = try NIOSSLCertificate.fromPEMFile(files.certificate).map { NIOSSLCertificateSource.certificate($0) }
+            let key = try NIOSSLPrivateKey(file: files.key, format: .pem)
+            let context = try NIOSSLContext(
+                configuration: .makeServerConfiguration(certificateChain: chain, privateKey: .privateKey(key)))
+            return { try $0.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context)) }
+        } catch {
+            throw FleetError("cannot use the TLS files \(files.certificate) and \(files.key): \(error)", at: place)
+        }
+    }
+
+    /// The admin listener.
+    func admin(
+        address: ListenAddress, group: any EventLoopGroup, logger: Logger, onPort: @escaping @Sendable (Int?) -> Void
+    ) -> some ApplicationProtocol {
+        let bind: BindAddress =
+            switch address {
+            case .host(let host, let port): .hostname(host, port: port)
+            case .unixSocket(let path): .unixDomainSocket(path: path)
+            case .inherited: preconditionFailure("the admin listener takes no inherited socket")
+            }
+        let routes = AdminRoutes(
+            view: view, control: control, adminKeyDigest: plan.configuration.adminKeyDigest, seed: plan.configuration.seed,
+            notReady: { self.notReady() })
+        return routes.application(address: bind, group: group, logger: logger, onPort: onPort)
+    }
+
+    // MARK: Stopping
+
+    /// Lets open exchanges finish for at most `seconds`, then fails the rest. Returns how many of each there were.
+    func drain(seconds: Double) async -> (finished: Int, failed: Int) {
+        isReady.store(false, ordering: .releasing)
+        let open = ((try? await fronts.onEach { $0.openExchanges }) ?? []).reduce(0, +)
+        _ = try? await fronts.onEach { $0.drain(whenIdle: {}) }
+        let end = ModelledClock.monotonicNanoseconds() + Int64(seconds * 1e9)
+        while ModelledClock.monotonicNanoseconds() < end {
+            let left = ((try? await fronts.onEach { $0.openExchanges }) ?? []).reduce(0, +)
+            if left == 0 { break }
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+        let failed = ((try? await fronts.onEach { $0.failEverything() }) ?? []).reduce(0, +)
+        return (max(0, open - failed), failed)
+    }
+
+    /// One line on how the daemon stands.
+    var statusLine: String {
+        let finished = view.yards[0].plan.pools.indices.reduce(UInt64(0)) {
+            $0 + view.sum(view.yards[0], $1, .finishedByLength) + view.sum(view.yards[0], $1, .finishedByStop)
+        }
+        return "\(finished) requests finished, \(view.sum(.requestsRefusedFull)) refused, \(view.sum(.requestsDisconnected)) disconnected, "
+            + "\(connections.current) connections"
+    }
+}

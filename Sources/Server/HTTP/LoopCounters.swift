@@ -1,0 +1,126 @@
+//===----------------------------------------------------------------------===//
+// What one event loop counts.
+//===----------------------------------------------------------------------===//
+
+import Engine
+
+/// Counters of one event loop: it alone writes them, a scrape adds up all loops'.
+final class LoopCounters: Sendable {
+    enum Counter: Int, CaseIterable {
+        case connectionsOpened, connectionsClosed, connectionsRefused
+        case requests, requestsStreamed, requestsRefusedFull, requestsRefusedInvalid, requestsRefusedUnauthorised
+        case requestsDisconnected, requestsFailed, requestsFinished, slowReadersClosed, slowSendersClosed
+        case tokensWritten, chunksWritten, bytesWritten, writes
+    }
+
+    private let shard = CounterShard(count: Counter.allCases.count)
+    /// Per side and then per pool.
+    let outcomes: [[OutcomeCounters]]
+    private let pools: [PoolNumbers]
+    /// Emission later than intended, in seconds.
+    let emissionLag = HistogramShard(bounds: Buckets.lagSeconds)
+
+    /// - Parameter sides: the fleet's pools, and the baseline's if there is one.
+    init(sides: [PoolNumbers]) {
+        pools = sides
+        outcomes = sides.map { side in side.maxModelTokens.map { OutcomeCounters(maxModelTokens: Int($0)) } }
+    }
+
+    /// Counts one completion under the pool of its replica; one that no replica saw counts under the first pool.
+    func record(_ completion: Completion, side: Side, finish: FinishReason) {
+        outcomes[side.rawValue][pools[side.rawValue].pool(ofReplica: completion.replica)].record(completion, finish: finish)
+    }
+
+    @inline(__always) func add(_ amount: Int = 1, to counter: Counter) { shard.add(UInt64(amount), to: counter.rawValue) }
+    func read(_ counter: Counter) -> UInt64 { shard.read(counter.rawValue) }
+}
+
+/// Which replicas belong to which pool of one side.
+struct PoolNumbers: Sendable, Equatable {
+    /// Fleet-wide number of each pool's first replica, rising.
+    var firstReplicas: [Int32]
+    var maxModelTokens: [Int32]
+
+    func pool(ofReplica replica: Int32) -> Int {
+        var pool = 0
+        while pool + 1 < firstReplicas.count, firstReplicas[pool + 1] <= replica { pool += 1 }
+        return pool
+    }
+}
+
+/// What one event loop saw end on one side, for one pool.
+final class OutcomeCounters: Sendable {
+    enum Counter: Int, CaseIterable {
+        case finishedByLength, finishedByStop, cancelled, failed, rejected
+        case promptTokens, cachedPromptTokens, outputTokens, preemptions
+    }
+
+    private let shard = CounterShard(count: Counter.allCases.count)
+    let timeToFirstToken = HistogramShard(bounds: Buckets.fineSeconds)
+    let timePerOutputToken = HistogramShard(bounds: Buckets.fineSeconds)
+    let endToEnd = HistogramShard(bounds: Buckets.fineSeconds)
+    let queue = HistogramShard(bounds: Buckets.fineSeconds)
+    // vLLM's own buckets, which are not a subset of the fine ones.
+    let vllmTimeToFirstToken = HistogramShard(bounds: Buckets.vllmTimeToFirstToken)
+    let vllmTokenLatency = HistogramShard(bounds: Buckets.vllmTokenLatency)
+    let vllmTimePerOutputToken = HistogramShard(bounds: Buckets.vllmTokenLatency)
+    let vllmEndToEnd = HistogramShard(bounds: Buckets.vllmRequestLatency)
+    let vllmQueue = HistogramShard(bounds: Buckets.vllmRequestLatency)
+    let vllmPrefill = HistogramShard(bounds: Buckets.vllmRequestLatency)
+    let vllmDecode = HistogramShard(bounds: Buckets.vllmRequestLatency)
+    let vllmInference = HistogramShard(bounds: Buckets.vllmRequestLatency)
+    let vllmPreemptions = HistogramShard(bounds: Buckets.vllmPreemptions)
+    let vllmPromptTokens: HistogramShard
+    let vllmOutputTokens: HistogramShard
+
+    init(maxModelTokens: Int) {
+        vllmPromptTokens = HistogramShard(bounds: Buckets.vllmTokens(upTo: maxModelTokens))
+        vllmOutputTokens = HistogramShard(bounds: Buckets.vllmTokens(upTo: maxModelTokens))
+    }
+
+    func read(_ counter: Counter) -> UInt64 { shard.read(counter.rawValue) }
+
+    /// Counts one completion. TPOT is the mean gap of a request with at least two tokens.
+    func record(_ completion: Completion, finish: FinishReason) {
+        switch completion.status {
+        case .finished: shard.add(1, to: (finish == .length ? Counter.finishedByLength : .finishedByStop).rawValue)
+        case .cancelled: shard.add(1, to: Counter.cancelled.rawValue)
+        case .failed: shard.add(1, to: Counter.failed.rawValue)
+        case .rejected: shard.add(1, to: Counter.rejected.rawValue)
+        }
+        shard.add(UInt64(completion.outputTokens), to: Counter.outputTokens.rawValue)
+        shard.add(UInt64(completion.preemptions), to: Counter.preemptions.rawValue)
+        guard completion.scheduledNanoseconds >= 0 else { return }
+        shard.add(UInt64(completion.promptTokens), to: Counter.promptTokens.rawValue)
+        shard.add(UInt64(completion.cachedPromptTokens), to: Counter.cachedPromptTokens.rawValue)
+        // Every time is there once a request has finished, also when it was cancelled at the very end.
+        if completion.status == .finished { recordLatencies(completion) }
+    }
+
+    private func recordLatencies(_ completion: Completion) {
+        func seconds(_ from: Int64, _ to: Int64) -> Double { Double(max(0, to - from)) * 1e-9 }
+        let arrival = completion.arrivalNanoseconds
+        let waited = seconds(arrival, completion.scheduledNanoseconds)
+        let first = seconds(arrival, completion.firstTokenNanoseconds)
+        let total = seconds(arrival, completion.lastTokenNanoseconds)
+        let decode = seconds(completion.firstTokenNanoseconds, completion.lastTokenNanoseconds)
+        queue.record(waited)
+        timeToFirstToken.record(first)
+        endToEnd.record(total)
+        vllmQueue.record(waited)
+        vllmTimeToFirstToken.record(first)
+        vllmEndToEnd.record(total)
+        vllmPrefill.record(seconds(completion.scheduledNanoseconds, completion.firstTokenNanoseconds))
+        vllmDecode.record(decode)
+        vllmInference.record(seconds(completion.scheduledNanoseconds, completion.lastTokenNanoseconds))
+        vllmPreemptions.record(Double(completion.preemptions))
+        vllmPromptTokens.record(Double(completion.promptTokens))
+        vllmOutputTokens.record(Double(completion.outputTokens))
+        if completion.outputTokens > 1 {
+            let gap = decode / Double(completion.outputTokens - 1)
+            timePerOutputToken.record(gap)
+            vllmTimePerOutputToken.record(gap)
+            vllmTokenLatency.record(gap, copies: UInt64(completion.outputTokens - 1))
+        }
+    }
+}

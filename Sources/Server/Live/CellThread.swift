@@ -1,0 +1,154 @@
+//===----------------------------------------------------------------------===//
+// The thread that owns a cell and tells it the time.
+//===----------------------------------------------------------------------===//
+
+import Engine
+import Foundation
+import HostTopology
+import Ledger
+import Synchronization
+import WaitFree
+import Yard
+
+/// What a report needs of a cell: the counted outcomes and the gauges of the same instant.
+struct CellSnapshot: Sendable {
+    var tally: Tally
+    var gauges: CellGauges
+}
+
+/// Runs one cell on the wall clock: advance to now, hand outcomes to the front ends, sleep until the next event or message.
+///
+/// Everything else that wants to know about the cell reads what this thread publishes: gauges a few times a second (and
+/// before a long sleep), a full snapshot when one is asked for, and a mark of progress for the watchdog.
+final class CellThread: Sendable {
+    /// Longest sleep, so that progress shows even when nothing happens.
+    private static let longestSleepNanoseconds: Int64 = 500_000_000
+    private static let gaugeIntervalNanoseconds: Int64 = 50_000_000
+
+    let clock: ModelledClock
+    private let bell: Doorbell
+    private let gauges = Mutex(CellGauges())
+    private let asks = Mutex<[CheckedContinuation<CellSnapshot, Never>]>([])
+    private let askCount = Atomic<Int>(0)
+    private let isStopping = Atomic<Bool>(false)
+    private let hasEnded = Mutex<[CheckedContinuation<Void, Never>]?>([])
+    /// Monotonic time of the last turn, in nanoseconds.
+    private let progress = Atomic<Int64>(0)
+    private let name: String
+
+    init(name: String, clock: ModelledClock, bell: Doorbell) {
+        self.name = name
+        self.clock = clock
+        self.bell = bell
+    }
+
+    /// Starts the thread.
+    /// - Parameters:
+    ///   - make: makes the cell's port, on the new thread.
+    ///   - promise: what goodput is counted against.
+    func start(promise: LatencyPromise, cpu: Int?, make: @escaping @Sendable () -> CellPort) {
+        progress.store(ModelledClock.monotonicNanoseconds(), ordering: .relaxed)
+        let thread = Thread { self.run(port: make(), promise: promise) }
+        thread.name = name
+        thread.stackSize = 2 << 20
+        thread.start()
+    }
+
+    private func run(port: CellPort, promise: LatencyPromise) {
+        let observer = TallyObserver(promise: promise)
+        port.observer = observer
+        var gaugesDue: Int64 = 0
+        var next = port.cell.nextEventNanoseconds
+        while !isStopping.load(ordering: .acquiring) {
+            let now = clock.target(nextEventNanoseconds: next)
+            next = port.turn(at: now)
+            let monotonic = ModelledClock.monotonicNanoseconds()
+            progress.store(monotonic, ordering: .relaxed)
+            if askCount.load(ordering: .acquiring) > 0 { answer(port.cell, observer, at: now) }
+            let wait = waitNanoseconds(until: next)
+            if monotonic >= gaugesDue || wait > Self.gaugeIntervalNanoseconds {
+                gaugesDue = monotonic + Self.gaugeIntervalNanoseconds
+                let view = CellGauges(port.cell, at: now)
+                gauges.withLock { $0 = view }
+            }
+            guard wait > 0 else { continue }
+            _ = bell.sleep(forAtMost: min(wait, Self.longestSleepNanoseconds)) {
+                port.hasMessages || askCount.load(ordering: .acquiring) > 0 || isStopping.load(ordering: .acquiring)
+            }
+        }
+        end(port.cell, observer)
+    }
+
+    private func waitNanoseconds(until next: Int64) -> Int64 {
+        if case .unlimited = clock.scale { return next == .max ? .max : 0 }
+        return clock.wallNanoseconds(until: next)
+    }
+
+    private func answer(_ cell: Cell, _ observer: TallyObserver, at now: Int64) {
+        let waiting = asks.withLock { asks in
+            defer { asks = [] }
+            askCount.store(0, ordering: .releasing)
+            return asks
+        }
+        let snapshot = CellSnapshot(tally: observer.tally, gauges: CellGauges(cell, at: now))
+        for continuation in waiting { continuation.resume(returning: snapshot) }
+    }
+
+    private func end(_ cell: Cell, _ observer: TallyObserver) {
+        let waiting = hasEnded.withLock { ended in
+            defer { ended = nil }
+            return ended ?? []
+        }
+        // Whoever asks from now on gets the last gauges; those who asked before get the last snapshot.
+        answer(cell, observer, at: clock.nowNanoseconds)
+        for continuation in waiting { continuation.resume() }
+    }
+
+    // MARK: Other threads
+
+    /// The gauges as last published.
+    var lastGauges: CellGauges { gauges.withLock { $0 } }
+
+    /// Nanoseconds since the thread last finished a turn.
+    func silenceNanoseconds(now: Int64 = ModelledClock.monotonicNanoseconds()) -> Int64 {
+        max(0, now - progress.load(ordering: .relaxed))
+    }
+
+    /// The cell's state and everything that it counted, taken by its thread between two turns. Nil once it has stopped.
+    func snapshot() async -> CellSnapshot? {
+        guard hasEnded.withLock({ $0 != nil }) else { return nil }
+        return await withCheckedContinuation { (continuation: CheckedContinuation<CellSnapshot, Never>) in
+            asks.withLock {
+                $0.append(continuation)
+                askCount.store($0.count, ordering: .releasing)
+            }
+            bell.ring()
+        }
+    }
+
+    /// Ends the thread after its current turn.
+    func stop() async {
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            let isOver = hasEnded.withLock { ended in
+                ended?.append(continuation)
+                return ended == nil
+            }
+            isStopping.store(true, ordering: .releasing)
+            bell.ring()
+            if isOver { continuation.resume() }
+        }
+    }
+}
+
+/// Counts a cell's outcomes at their source, on the cell's thread.
+final class TallyObserver: OutcomeSink {
+    private(set) var tally: Tally
+
+    init(promise: LatencyPromise) { tally = Tally(promise: promise) }
+
+    func completed(_ completion: Completion) { tally.completed(completion) }
+    func produced(_ token: TokenEvent) {}
+    func gaps(firstPicoseconds: Int64, incrementPicoseconds: Int64, steps: Int32, count: Int32) {
+        tally.gaps(firstPicoseconds: firstPicoseconds, incrementPicoseconds: incrementPicoseconds, steps: steps, count: count)
+    }
+}

@@ -1,0 +1,58 @@
+//===----------------------------------------------------------------------===//
+// `trainyardd`: the daemon's command line.
+//===----------------------------------------------------------------------===//
+
+import ArgumentParser
+import Foundation
+import Logging
+import Server
+import ServiceLifecycle
+import UnixSignals
+
+@main
+struct TrainyardDaemon: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "trainyardd",
+        abstract: "Serves the OpenAI API on a modelled fleet, in real time, beside a baseline that gets the same requests.",
+        version: Daemon.version)
+
+    @Option(help: "The configuration file.")
+    var config = "/etc/trainyard/trainyard.yaml"
+
+    @Flag(help: "Read the configuration, look everything up, say what would run, and exit.")
+    var check = false
+
+    @Flag(help: "Show how the fleet is spread over cells and threads, and exit.")
+    var topology = false
+
+    func run() async throws {
+        let plan: DaemonPlan
+        do {
+            plan = try DaemonPlan(DaemonConfiguration(contentsOf: config))
+        } catch {
+            FileHandle.standardError.write(Data("trainyardd: \(error)\n".utf8))
+            throw ExitCode(2)
+        }
+        if check || topology {
+            for line in topology ? plan.topology : plan.summary { print(line) }
+            return
+        }
+        let level = Logger.Level(rawValue: plan.configuration.logLevel) ?? .info
+        LoggingSystem.bootstrap { label in
+            var handler = StreamLogHandler.standardError(label: label)
+            handler.logLevel = level
+            return handler
+        }
+        let logger = Logger(label: "trainyardd")
+        let services = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [.init(service: Daemon(plan: plan, logger: logger), successTerminationBehavior: .gracefullyShutdownGroup)],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        do {
+            try await services.run()
+        } catch {
+            FileHandle.standardError.write(Data("trainyardd: \(error)\n".utf8))
+            throw ExitCode(1)
+        }
+    }
+}
