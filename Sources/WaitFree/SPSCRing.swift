@@ -28,7 +28,6 @@ public typealias SPSCRing<Element: BitwiseCopyable> = SPSCRingIn<Element, Machin
 /// batch.
 @frozen public struct SPSCRingIn<Element: BitwiseCopyable, Memory: MemoryModel>: BitwiseCopyable, @unchecked Sendable {
     @usableFromInline let base: UnsafeMutableRawPointer
-    @usableFromInline let slots: UnsafeMutablePointer<Element>
     @usableFromInline let mask: UInt64
 
     /// Bytes that a ring needs.
@@ -48,7 +47,7 @@ public typealias SPSCRing<Element: BitwiseCopyable> = SPSCRingIn<Element, Machin
             MemoryLayout<Element>.alignment <= CacheLine.byteCount, "\(Element.self) is aligned beyond a cache line")
         precondition(Self.byteCount(capacity: capacity) > 0)
         base = memory
-        slots = (memory + 2 * CacheLine.byteCount).bindMemory(to: Element.self, capacity: capacity)
+        _ = (memory + 2 * CacheLine.byteCount).bindMemory(to: Element.self, capacity: capacity)
         mask = UInt64(capacity - 1)
         Memory.initialize(tailWord, to: firstIndex)
         Memory.initialize(headWord, to: firstIndex)
@@ -78,7 +77,7 @@ public typealias SPSCRing<Element: BitwiseCopyable> = SPSCRingIn<Element, Machin
         (base + CacheLine.byteCount + 8).assumingMemoryBound(to: UInt64.self)
     }
     @inlinable @inline(__always) func slot(_ index: UInt64) -> UnsafeMutablePointer<Element> {
-        slots + Int(truncatingIfNeeded: index & mask)
+        (base + 2 &* CacheLine.byteCount).assumingMemoryBound(to: Element.self) + Int(truncatingIfNeeded: index & mask)
     }
 
     // MARK: The producer's side
@@ -153,12 +152,27 @@ public typealias SPSCRing<Element: BitwiseCopyable> = SPSCRingIn<Element, Machin
         return Memory.read(slot(head))
     }
 
-    /// Hands over up to `limit` elements, oldest first, and returns how many. The producer gets their slots back all at
+    /// Hands over all elements that are there when it looks, oldest first, and returns how many. What is pushed meanwhile
+    /// stays for the next time, so the number of steps is bounded by the capacity. The producer gets the slots back all at
     /// once, at the end. `body` must not touch this ring's consumer side.
     @inlinable @inline(__always)
-    public func drain(limit: Int = .max, _ body: (Element) -> Void) -> Int {
+    public func drain(_ body: (Element) -> Void) -> Int {
         let head = Memory.loadRelaxed(headWord)
-        let count = min(limit, available(atLeast: limit))
+        let tail = Memory.loadAcquire(tailWord)
+        Memory.write(tail, to: tailCopy)
+        return handOver(Int(truncatingIfNeeded: tail &- head), from: head, body)
+    }
+
+    /// Hands over up to `limit` elements in the same way, and looks at the producer's index only when the consumer's copy
+    /// of it allows fewer.
+    @inlinable @inline(__always)
+    public func drain(limit: Int, _ body: (Element) -> Void) -> Int {
+        let head = Memory.loadRelaxed(headWord)
+        return handOver(min(limit, available(atLeast: limit, from: head)), from: head, body)
+    }
+
+    @inlinable @inline(__always)
+    func handOver(_ count: Int, from head: UInt64, _ body: (Element) -> Void) -> Int {
         if count <= 0 { return 0 }
         var offset = 0
         while offset < count {
@@ -183,7 +197,11 @@ public typealias SPSCRing<Element: BitwiseCopyable> = SPSCRingIn<Element, Machin
     /// fewer than `wanted`.
     @inlinable @inline(__always)
     public func available(atLeast wanted: Int = .max) -> Int {
-        let head = Memory.loadRelaxed(headWord)
+        available(atLeast: wanted, from: Memory.loadRelaxed(headWord))
+    }
+
+    @inlinable @inline(__always)
+    func available(atLeast wanted: Int, from head: UInt64) -> Int {
         let known = Int(truncatingIfNeeded: Memory.read(tailCopy) &- head)
         if known >= wanted { return known }
         let tail = Memory.loadAcquire(tailWord)

@@ -52,7 +52,7 @@ import WaitFree
         var oracle: [UInt64] = []
         for step in 0..<20_000 as Range<UInt64> {
             let context: Comment = "seed \(seed), step \(step)"
-            switch Int.random(in: 0..<8, using: &generator) {
+            switch Int.random(in: 0..<9, using: &generator) {
             case 0, 1:
                 let pushed = ring.push(step)
                 #expect(pushed == (oracle.count < capacity), context)
@@ -72,6 +72,11 @@ import WaitFree
                 #expect(count == drained.count && drained == Array(oracle.prefix(limit)), context)
                 oracle.removeFirst(count)
             case 6:
+                var drained: [UInt64] = []
+                #expect(ring.drain { drained.append($0) } == oracle.count, context)
+                #expect(drained == oracle, context)
+                oracle = []
+            case 7:
                 let size = Int.random(in: 1...capacity + 1, using: &generator)
                 let buffer = UnsafeMutableBufferPointer<UInt64>.allocate(capacity: size)
                 defer { buffer.deallocate() }

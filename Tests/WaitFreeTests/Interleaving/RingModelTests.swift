@@ -15,7 +15,7 @@ import WaitFree
     }
     /// What a thread does.
     enum Action {
-        case push, pushBatch(Int), pop, peek, drain(Int), isEmpty
+        case push, pushBatch(Int), pop, peek, drain(Int), drainAll, isEmpty
     }
 
     /// A bounded queue. A batch is one step, and may end before the ring does: it takes what it saw when it began.
@@ -48,7 +48,7 @@ import WaitFree
         case .push, .pop: 3
         case .peek, .isEmpty: 2
         case .pushBatch: 4
-        case .drain: 4
+        case .drain, .drainAll: 3
         }
     }
 
@@ -80,6 +80,10 @@ import WaitFree
                     var values: [Int] = []
                     _ = ring.drain(limit: limit) { values.append($0) }
                     return .drain(limit: limit, values)
+                case .drainAll:
+                    var values: [Int] = []
+                    _ = ring.drain { values.append($0) }
+                    return .drain(limit: .max, values)
                 case .isEmpty: return .isEmpty(ring.isEmpty)
                 }
             }
@@ -129,7 +133,7 @@ import WaitFree
         let outcome = Explorer().exhaust { world in
             Self.trial(
                 world, on: ModelMemory.self, capacity: capacity, producer: [.pushBatch(2), .push],
-                consumer: [.isEmpty, .drain(2), .peek, .drain(1)])
+                consumer: [.isEmpty, .drain(2), .peek, .drainAll])
         }
         print("ring of \(capacity), batches: \(outcome)")
         #expect(outcome.failure == nil && outcome.isComplete)
@@ -156,7 +160,7 @@ import WaitFree
             let capacity = [1, 2, 4, 8].randomElement(using: &generator)!
             let producer = (0..<8).map { _ in [Action.push, .push, .pushBatch(3)].randomElement(using: &generator)! }
             let consumer = (0..<10).map { _ in
-                [Action.pop, .pop, .peek, .drain(2), .drain(8), .isEmpty].randomElement(using: &generator)!
+                [Action.pop, .pop, .peek, .drain(2), .drainAll, .isEmpty].randomElement(using: &generator)!
             }
             let outcome = Explorer().sample(runs: 50, seed: generator.next()) { world in
                 Self.trial(

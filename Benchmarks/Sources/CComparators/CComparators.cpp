@@ -1,2 +1,0 @@
-#include "CComparators.h"
-int comparators_placeholder(void) { return 0; }
