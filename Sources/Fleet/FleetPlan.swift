@@ -92,12 +92,15 @@ public struct FleetPlan: Sendable {
     public func scaled(instances total: Int) -> FleetPlan {
         var plan = self
         let present = instances
+        // What the pools after the present one need at least.
+        var needed = pools.reduce(0) { $0 + $1.compiled.instancesPerReplica }
         var left = total
         var next: Int32 = 0
         for index in plan.pools.indices {
             let unit = plan.pools[index].compiled.instancesPerReplica
+            needed -= unit
             let isLast = index == plan.pools.count - 1
-            let share = isLast ? left : (total * plan.pools[index].instances + present / 2) / present
+            let share = isLast ? left : min(left - needed, (total * plan.pools[index].instances + present / 2) / present)
             let whole = max(unit, share / unit * unit)
             plan.pools[index].instances = whole
             plan.pools[index].firstReplica = next

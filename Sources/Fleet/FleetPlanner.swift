@@ -26,8 +26,8 @@ extension FleetSpecification {
             plans.append(planned)
         }
         try requireOneModel(plans)
-        let prices = try priced(&plans, catalog: catalog)
         let site = try site(catalog: catalog)
+        let prices = try priced(&plans, catalog: catalog)
         let wall = powered(&plans)
         for part in [prices, site.known, wall] {
             grades += part.grades

@@ -12,7 +12,7 @@ public struct YAMLValue {
     /// Largest file that is read at all.
     public static let maxBytes = 4 << 20
 
-    let node: Node
+    let node: Yams.Node
     let file: String
     public let path: String
 
@@ -31,7 +31,7 @@ public struct YAMLValue {
         }
     }
 
-    init(node: Node, file: String, path: String) {
+    init(node: Yams.Node, file: String, path: String) {
         self.node = node
         self.file = file
         self.path = path

@@ -2,21 +2,27 @@
 // Two fleets that got the identical arrivals, side by side.
 //===----------------------------------------------------------------------===//
 
-/// The JSON of `compare`.
-public struct ComparisonReport: Codable, Sendable, Equatable {
-    /// One fleet of the two.
-    public struct Side: Codable, Sendable, Equatable {
-        public var report: SimulationReport
-        /// Instances that it was run with, over all pools.
-        public var instances: Int64
-        /// Whether 99 in 100 of the offered requests met the TTFT bound, and the TPOT bound.
-        public var keepsPromise: Bool
+/// One fleet of a comparison: its report, and what the report does not say.
+public struct ComparisonSide: Sendable, Equatable {
+    public var report: SimulationReport
+    /// Instances that it was run with, over all pools.
+    public var instances: Int64
+    /// Whether 99 in 100 of the offered requests met the TTFT bound, and as many the TPOT bound.
+    public var keepsPromise: Bool
 
-        public init(report: SimulationReport, instances: Int64, keepsPromise: Bool) {
-            self.report = report
-            self.instances = instances
-            self.keepsPromise = keepsPromise
-        }
+    public init(report: SimulationReport, instances: Int64, keepsPromise: Bool) {
+        self.report = report
+        self.instances = instances
+        self.keepsPromise = keepsPromise
+    }
+}
+
+/// The JSON of `compare`: the report of each fleet as `simulate` prints it, and what follows from having both.
+public struct ComparisonReport: Codable, Sendable, Equatable {
+    /// A value of each side.
+    public struct Both<Value: Codable & Sendable & Equatable>: Codable, Sendable, Equatable {
+        public var fleet: Value
+        public var baseline: Value
     }
 
     /// Fleet ÷ baseline; null where either is missing or the baseline's is 0.
@@ -35,9 +41,12 @@ public struct ComparisonReport: Codable, Sendable, Equatable {
         @KnownOrNull public var gramsPerMillionOutputTokens: Double?
     }
 
-    public var fleet: Side
-    public var baseline: Side
+    public var fleet: SimulationReport
+    public var baseline: SimulationReport
     public var ratios: Ratios
+    /// Instances of each side, and whether it keeps the promise.
+    public var instances: Both<Int64>
+    public var keepsPromise: Both<Bool>
     /// The weakest grade that either side rests on.
     public var grade: String
     /// Whether each fleet was sized to the smallest that keeps the promise.
@@ -45,17 +54,19 @@ public struct ComparisonReport: Codable, Sendable, Equatable {
     /// What a reader must know before using a ratio: different prices, a broken promise.
     public var notes: [String]
 
-    public init(fleet: Side, baseline: Side, sized: Bool) {
-        self.fleet = fleet
-        self.baseline = baseline
+    public init(fleet: ComparisonSide, baseline: ComparisonSide, sized: Bool) {
+        self.fleet = fleet.report
+        self.baseline = baseline.report
         self.sized = sized
+        instances = Both(fleet: fleet.instances, baseline: baseline.instances)
+        keepsPromise = Both(fleet: fleet.keepsPromise, baseline: baseline.keepsPromise)
         ratios = Ratios(fleet.report, baseline.report)
         let grades = ["measured", "published", "derived", "assumed"]
         grade = grades.last { $0 == fleet.report.grade || $0 == baseline.report.grade } ?? "assumed"
         notes = Self.notes(fleet: fleet, baseline: baseline)
     }
 
-    private static func notes(fleet: Side, baseline: Side) -> [String] {
+    private static func notes(fleet: ComparisonSide, baseline: ComparisonSide) -> [String] {
         var notes: [String] = []
         if fleet.report.cost.basis != baseline.report.cost.basis {
             notes.append(

@@ -92,7 +92,7 @@ public struct LatencyDistribution: Sendable, Equatable {
 
     /// Arithmetic mean in seconds; nil when nothing was counted.
     public var meanSeconds: Double? {
-        count == 0 ? nil : Double(sumPicoseconds) / Double(count) * 1e-12
+        count == 0 ? nil : Double(sumPicoseconds) / Double(count) / 1e12
     }
 
     /// The percentiles at `ranks` (0...1), in seconds: the smallest counted duration that at least that share does not
@@ -102,7 +102,7 @@ public struct LatencyDistribution: Sendable, Equatable {
         let targets = ranks.map { max(1, Int64(($0 * Double(count)).rounded(.up))) }
         if isExact {
             let sorted = exact.sorted()
-            return targets.map { Double(sorted[Int(min($0, count)) - 1]) * 1e-9 }
+            return targets.map { Double(sorted[Int(min($0, count)) - 1]) / 1e9 }
         }
         return targets.map { target in
             var seen: Int64 = 0
@@ -110,14 +110,14 @@ public struct LatencyDistribution: Sendable, Equatable {
                 seen += buckets[index]
                 if seen >= target {
                     let middle = (Self.lowest(of: index) + Self.lowest(of: index + 1) - 1) / 2
-                    return Double(min(middle, maximumNanoseconds)) * 1e-9
+                    return Double(min(middle, maximumNanoseconds)) / 1e9
                 }
             }
-            return Double(maximumNanoseconds) * 1e-9
+            return Double(maximumNanoseconds) / 1e9
         }
     }
 
-    public var maximumSeconds: Double { Double(maximumNanoseconds) * 1e-9 }
+    public var maximumSeconds: Double { Double(maximumNanoseconds) / 1e9 }
 
     /// Equal when the same durations were counted, in whatever order.
     public static func == (first: LatencyDistribution, second: LatencyDistribution) -> Bool {

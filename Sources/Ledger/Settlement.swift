@@ -77,14 +77,14 @@ public struct Settlement: Sendable, Equatable {
         microDollars = costs?.reduce(0, +)
     }
 
-    public var chipJoules: Double { Double(energies.reduce(0) { $0 + $1.chipNanojoules }) * 1e-9 }
-    public var wallJoules: Double { Double(energies.reduce(0) { $0 + $1.wallNanojoules }) * 1e-9 }
+    public var chipJoules: Double { Double(energies.reduce(0) { $0 + $1.chipNanojoules }) / 1e9 }
+    public var wallJoules: Double { Double(energies.reduce(0) { $0 + $1.wallNanojoules }) / 1e9 }
     /// Nil when the site's PUE is not known.
     public var facilityJoules: Double? { site.pue.map { $0 * wallJoules } }
     /// Share of the chips' energy that was drawn while no step ran on them.
     public var idleFraction: Double {
         let idle = energies.reduce(Int128(0)) { $0 + $1.idleNanojoules + $1.spareNanojoules }
-        return chipJoules > 0 ? Double(idle) * 1e-9 / chipJoules : 0
+        return chipJoules > 0 ? Double(idle) / 1e9 / chipJoules : 0
     }
     /// Operational emissions: energy at the meter times the grid's intensity. What it took to make the hardware is not in it.
     public var gramsCO2e: Double? {

@@ -144,7 +144,7 @@ private func perUnit(_ amount: Double?, _ count: Int64, scale: Double = 1) -> Do
 
 extension SimulationReport {
     public init(account: FleetAccount, subject: RunSubject, tally: Tally, settlement: Settlement, effort: RunEffort) {
-        let seconds = Double(settlement.windowNanoseconds) * 1e-9
+        let seconds = Double(settlement.windowNanoseconds) / 1e9
         let outputs = tally.outputTokens
         fleet = account.fleet
         workload = subject.workload
@@ -167,9 +167,9 @@ extension SimulationReport {
             ttftP99Seconds: tally.promise.ttftSeconds, tpotP99Seconds: tally.promise.tpotSeconds,
             requestsPerSecond: seconds > 0 ? Double(tally.metBoth) / seconds : 0,
             fraction: tally.offered > 0 ? Double(tally.metBoth) / Double(tally.offered) : 0)
-        let usd = settlement.microDollars.map { Double($0) * 1e-6 }
+        let usd = settlement.microDollars.map { Double($0) / 1e6 }
         cost = Cost(
-            usdPerHour: account.microDollarsPerHour.map { Double($0) * 1e-6 }, usd: usd,
+            usdPerHour: account.microDollarsPerHour.map { Double($0) / 1e6 }, usd: usd,
             usdPerMillionOutputTokens: perUnit(usd, outputs, scale: 1e6),
             usdPerMillionTokens: perUnit(usd, tally.promptTokens + outputs, scale: 1e6), basis: account.priceBasis)
         energy = Energy(

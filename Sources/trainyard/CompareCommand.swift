@@ -35,8 +35,9 @@ struct CompareCommand: AsyncParsableCommand {
         }
         let outcomes = try await outcomes(of: runs, sideBySide: sideBySide)
         progress?.finish()
+        outcomes[0].writeMessages()
         let sides = outcomes.map {
-            ComparisonReport.Side(
+            ComparisonSide(
                 report: $0.report, instances: Int64($0.plan.instances), keepsPromise: $0.result.tally.keepsPromise)
         }
         let report = ComparisonReport(fleet: sides[0], baseline: sides[1], sized: options.size)

@@ -112,6 +112,11 @@ struct FleetRun: Sendable {
 }
 
 extension FleetRun.Outcome {
+    /// Says on standard error what was wrong with the input and was let pass.
+    func writeMessages() {
+        for note in result.reading.notes { Messages.write("trainyard: \(note)") }
+    }
+
     /// Whether either percentile is at least 1 % better, or more requests were served.
     func improves(on other: FleetRun.Outcome) -> Bool {
         func better(_ mine: Double?, _ theirs: Double?) -> Bool { (mine ?? 0) < (theirs ?? 0) * 0.99 }

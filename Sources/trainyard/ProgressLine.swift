@@ -23,6 +23,13 @@ final class ProgressLine: Sendable {
     func show(_ progress: SimulationProgress, of name: String) {
         let text = "\(name): \(NumberText.grouped(progress.requestsEnded)) requests, "
             + "\(NumberText.fixed(progress.simulatedSeconds, decimals: 0)) s"
+        show(text, as: name)
+    }
+
+    /// Shows a text of one's own.
+    func show(_ text: String) { show(text, as: "") }
+
+    private func show(_ text: String, as name: String) {
         state.withLock { state in
             if let index = state.parts.firstIndex(where: { $0.name == name }) {
                 state.parts[index].text = text

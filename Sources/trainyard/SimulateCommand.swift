@@ -32,6 +32,7 @@ struct SimulateCommand: ParsableCommand {
             keepsCompletions: requests != nil, progress: progress)
         let outcome = try options.size ? run.smallest() : run.run()
         progress?.finish()
+        outcome.writeMessages()
         if let requests { try writeRows(outcome, to: requests) }
         try options.print(
             table: ReportText.text(sides: [outcome.side], notes: []), json: try ReportJSON.text(outcome.report))

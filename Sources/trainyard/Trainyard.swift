@@ -14,6 +14,7 @@ struct Trainyard: AsyncParsableCommand {
         subcommands: [
             SimulateCommand.self,
             CompareCommand.self,
+            PlanCommand.self,
             ConformanceCommand.self,
         ]
     )

@@ -22,7 +22,7 @@ struct SplitMix: RandomNumberGenerator {
 private func oracle(_ values: [Int64], _ rank: Double) -> Double {
     let sorted = values.sorted()
     let index = max(1, Int((rank * Double(sorted.count)).rounded(.up)))
-    return Double(sorted[index - 1]) * 1e-9
+    return Double(sorted[index - 1]) / 1e9
 }
 
 private let ranks = [0.0, 0.01, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0]
