@@ -3,7 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 import Foundation
-import StepModel
+public import StepModel
 
 /// What `table/` of a Vidur pack says: per layer, in milliseconds,
 ///
@@ -12,10 +12,10 @@ import StepModel
 ///     + prefill[Σ context each rounded up to 64, round(√Σ chunk²)]
 ///
 /// times the number of layers. The pack knows nothing of energy, so the table gives none.
-struct VidurTable {
-    let steps: StepTable
-    let kvBlocks: Int
-    let blockTokens: Int
+public struct VidurTable {
+    public let steps: StepTable
+    public let kvBlocks: Int
+    public let blockTokens: Int
 
     private struct Meta: Decodable {
         var layers: Double
@@ -23,7 +23,7 @@ struct VidurTable {
         var block_size: Double
     }
 
-    init(folder: String) throws(ConformanceError) {
+    public init(folder: String) throws(ConformanceError) {
         let metaPath = "\(folder)/meta.json"
         let meta: Meta
         do {

@@ -8,8 +8,6 @@ struct PrefixSegment: BitwiseCopyable {
     var key: UInt64
     /// When the last reference went, for the time to live.
     var releasedNanoseconds: Int64
-    /// The piece before it in the same prompt, -1 for none; valid while references keep both here.
-    var parent: Int32
     var blocks: Int32
     /// First block of the piece in its prompt.
     var firstBlock: Int32
@@ -25,9 +23,8 @@ struct PrefixSegment: BitwiseCopyable {
 /// out of the queue, the end of a request appends its chain in reverse, and memory is taken from the front. Coarser
 /// hashes and sessions put several blocks into one segment, which is given up from its end.
 ///
-/// Two differences from vLLM, both by design: a block that is computed although its content is already cached (the last
-/// block of a full hit, or two equal prompts in flight) is not remembered a second time, and a reference to part of a
-/// segment holds all of it.
+/// Two differences from vLLM, both by design: of blocks that were computed twice (the last block of a full hit, or two
+/// equal prompts in flight) only the first can be found, and a reference to part of a segment holds all of it.
 struct PrefixCache: ~Copyable {
     private(set) var segments: UnsafeMutablePointer<PrefixSegment>
     private var capacity: Int32
@@ -39,6 +36,17 @@ struct PrefixCache: ~Copyable {
     private var keyed = 0
     private(set) var oldest: Int32 = -1
     private var newest: Int32 = -1
+    /// References of running sequences: each sequence has a chain of them, last piece first.
+    private var links: UnsafeMutablePointer<Link>
+    private var linkCapacity: Int32
+    private var linksUsed: Int32 = 0
+    private var freeLink: Int32 = -1
+
+    struct Link: BitwiseCopyable {
+        var segment: Int32
+        var previous: Int32
+    }
+
     /// Blocks of unreferenced segments.
     private(set) var evictableBlocks: Int32 = 0
     /// Blocks of referenced segments.
@@ -50,11 +58,14 @@ struct PrefixCache: ~Copyable {
         tableMask = 7
         table = .allocate(capacity: 8)
         table.initialize(repeating: 0, count: 8)
+        linkCapacity = 4
+        links = .allocate(capacity: 4)
     }
 
     deinit {
         segments.deallocate()
         table.deallocate()
+        links.deallocate()
     }
 
     // MARK: Finding
@@ -71,7 +82,9 @@ struct PrefixCache: ~Copyable {
 
     // MARK: References
 
-    @inline(__always) mutating func reference(_ index: Int32) {
+    /// Refers to a segment, in front of the chain `chain` (-1 for an empty one).
+    /// - Returns: the longer chain.
+    @inline(__always) mutating func reference(_ index: Int32, chain: Int32) -> Int32 {
         let segment = segments + Int(index)
         if segment.pointee.references == 0 {
             unlink(index)
@@ -79,25 +92,59 @@ struct PrefixCache: ~Copyable {
             pinnedBlocks &+= segment.pointee.blocks
         }
         segment.pointee.references &+= 1
+        return link(index, chain)
     }
 
-    /// Gives a reference back; the last one puts the segment at the young end of the queue.
-    /// - Returns: the segment's parent.
-    @inline(__always) mutating func release(_ index: Int32, at nanoseconds: Int64) -> Int32 {
-        let segment = segments + Int(index)
-        precondition(segment.pointee.references > 0, "a prefix segment is released more often than it is referred to")
-        segment.pointee.references &-= 1
-        if segment.pointee.references == 0 {
-            pinnedBlocks &-= segment.pointee.blocks
-            evictableBlocks &+= segment.pointee.blocks
-            segment.pointee.releasedNanoseconds = nanoseconds
-            append(index)
+    /// Gives all references of a chain back, from its last piece to its first (rule 24); a segment that loses its last
+    /// one goes to the young end of the queue.
+    @inline(__always) mutating func release(chain: Int32, at nanoseconds: Int64) {
+        var place = chain
+        while place >= 0 {
+            let link = links[Int(place)]
+            let segment = segments + Int(link.segment)
+            precondition(segment.pointee.references > 0, "a prefix segment is released more often than it is referred to")
+            segment.pointee.references &-= 1
+            if segment.pointee.references == 0 {
+                pinnedBlocks &-= segment.pointee.blocks
+                evictableBlocks &+= segment.pointee.blocks
+                segment.pointee.releasedNanoseconds = nanoseconds
+                append(link.segment)
+            }
+            links[Int(place)].previous = freeLink
+            freeLink = place
+            place = link.previous
         }
-        return segment.pointee.parent
     }
 
-    /// Makes a segment with one reference. Key 0 makes one that cannot be found.
-    mutating func insert(key: UInt64, parent: Int32, firstBlock: Int32, blocks: Int32) -> Int32 {
+    /// The last segment of a chain, -1 for an empty one.
+    @inline(__always) func last(of chain: Int32) -> Int32 { chain < 0 ? -1 : links[Int(chain)].segment }
+
+    @inline(__always) private mutating func link(_ segment: Int32, _ previous: Int32) -> Int32 {
+        let place: Int32
+        if freeLink >= 0 {
+            place = freeLink
+            freeLink = links[Int(place)].previous
+        } else {
+            if linksUsed == linkCapacity { growLinks() }
+            place = linksUsed
+            linksUsed &+= 1
+        }
+        links[Int(place)] = Link(segment: segment, previous: previous)
+        return place
+    }
+
+    private mutating func growLinks() {
+        precondition(linkCapacity < Int32.max / 2, "a prefix cache holds too many references")
+        let larger = UnsafeMutablePointer<Link>.allocate(capacity: Int(linkCapacity) * 2)
+        larger.update(from: links, count: Int(linksUsed))
+        links.deallocate()
+        links = larger
+        linkCapacity *= 2
+    }
+
+    /// Makes a segment with one reference, in front of the chain `chain`. Key 0 makes one that cannot be found.
+    /// - Returns: the longer chain.
+    mutating func insert(key: UInt64, firstBlock: Int32, blocks: Int32, chain: Int32) -> Int32 {
         let index: Int32
         if free >= 0 {
             index = free
@@ -109,15 +156,15 @@ struct PrefixCache: ~Copyable {
         }
         (segments + Int(index)).initialize(
             to: PrefixSegment(
-                key: key, releasedNanoseconds: 0, parent: parent, blocks: blocks, firstBlock: firstBlock, references: 1,
-                previous: -1, next: -1))
+                key: key, releasedNanoseconds: 0, blocks: blocks, firstBlock: firstBlock, references: 1, previous: -1,
+                next: -1))
         pinnedBlocks += blocks
         if key != 0 {
             if 2 * (keyed + 1) > tableMask + 1 { growTable() }
             place(index)
             keyed += 1
         }
-        return index
+        return link(index, chain)
     }
 
     /// Adds blocks at the end of a referenced segment, or takes them off its end when negative.

@@ -20,6 +20,8 @@ struct PrefixChain {
 
     private let hashes: UnsafePointer<UInt64>?
     private let hashCount: Int32
+    /// Full blocks of the prompt: what a hash says of the last, partly filled one is not in any block.
+    private let promptBlocks: Int32
     private let tokensPerHash: Int32
     private let blockTokens: Int32
     private let headKey: UInt64
@@ -30,6 +32,7 @@ struct PrefixChain {
     init(_ request: Request, blockTokens: Int32, caching: ReplicaConfiguration.PrefixCaching) {
         let prefix = request.prefix
         self.blockTokens = blockTokens
+        promptBlocks = request.promptTokens / blockTokens
         let named = prefix.session != 0 || prefix.sharedHead != 0
         let byHashes: Bool
         switch caching {
@@ -64,11 +67,12 @@ struct PrefixChain {
     @inline(__always) func piece(at block: Int32) -> Piece? {
         if let hashes {
             let index = ((block &+ 1) &* blockTokens &- 1) / tokensPerHash
-            guard index < hashCount else { return nil }
+            guard index < hashCount && block < promptBlocks else { return nil }
             let first = index &* tokensPerHash / blockTokens
             let end = Int32(clamping: Int64(index &+ 1) &* Int64(tokensPerHash) / Int64(blockTokens))
             return Piece(
-                key: Self.mix(hashes[Int(index)], headKey), firstBlock: first, endBlock: end, knownEndBlock: Int32.max)
+                key: Self.mix(hashes[Int(index)], headKey), firstBlock: first, endBlock: min(end, promptBlocks),
+                knownEndBlock: Int32.max)
         }
         if block < headBlocks {
             return Piece(key: headKey, firstBlock: 0, endBlock: headBlocks, knownEndBlock: headBlocks)

@@ -55,9 +55,6 @@ extension ReplicaCore {
         let segment = pool.cache.segments + Int(index)
         let end = min(segment.pointee.blocks &+ piece.firstBlock, min(limit, piece.knownEndBlock))
         guard segment.pointee.firstBlock == piece.firstBlock, end > block else { return nil }
-        let parent = path.isEmpty ? -1 : path[path.count - 1]
-        // A conversation that came back under another shared head is not the same prompt.
-        if segment.pointee.references > 0 && segment.pointee.parent != parent { return nil }
         // Without preemption the worst case counts what a sequence uses, so it must not hold more than that.
         if neverPreempts && segment.pointee.references > 0 && end < segment.pointee.firstBlock &+ segment.pointee.blocks {
             return nil
@@ -102,22 +99,18 @@ extension ReplicaCore {
 
     /// Rule 22: refers to the segments in `path`, so that nothing evicts them.
     mutating func takeHit(_ hit: PrefixHit, for slot: SlotIndex) {
-        var parent: Int32 = -1
-        for place in 0..<path.count {
-            let index = path[place]
-            if pool.cache.segments[Int(index)].references == 0 { pool.cache.segments[Int(index)].parent = parent }
-            pool.cache.reference(index)
-            parent = index
-        }
-        slots[slot].lastSegment = parent
+        var chain: Int32 = -1
+        for place in 0..<path.count { chain = pool.cache.reference(path[place], chain: chain) }
+        slots[slot].prefixChain = chain
         slots[slot].sharedBlocks = hit.blocks
-        guard parent >= 0 else { return }
+        guard chain >= 0 else { return }
         // What nobody else refers to and this prompt does not go on with is dropped: the tail of a conversation that
-        // went on from before its cached end, or a last block that is computed again (rule 11).
-        let segment = pool.cache.segments[Int(parent)]
+        // went on from before its cached end, or of a coarse piece whose last block is computed again (rule 11).
+        let last = pool.cache.last(of: chain)
+        let segment = pool.cache.segments[Int(last)]
         let stale = segment.firstBlock + segment.blocks - hit.blocks
         if stale > 0, segment.references == 1 {
-            pool.cache.resize(parent, by: -stale)
+            pool.cache.resize(last, by: -stale)
             pool.give(back: stale)
         }
     }
@@ -131,25 +124,30 @@ extension ReplicaCore {
         extendChain(sequence, chain, to: full)
     }
 
-    /// Adds a sequence's own blocks to the cache, piece by piece, up to `full` blocks from its start. Stops where
-    /// another sequence has put the same content already.
+    /// Puts a sequence's own blocks into the cache, piece by piece, up to `full` blocks from its start. Blocks whose
+    /// content is there already go in without a key: they take up memory, in their turn, and cannot be found.
     private mutating func extendChain(_ sequence: UnsafeMutablePointer<SequenceSlot>, _ chain: PrefixChain, to full: Int32) {
         while sequence.pointee.sharedBlocks < full {
             let block = sequence.pointee.sharedBlocks
             guard let piece = chain.piece(at: block) else { return }
-            if block == piece.firstBlock {
-                guard pool.cache.find(piece.key) < 0 else { return }
-                sequence.pointee.lastSegment = pool.cache.insert(
-                    key: piece.key, parent: sequence.pointee.lastSegment, firstBlock: block, blocks: 0)
+            let grow = min(full, piece.endBlock) &- block
+            let last = pool.cache.last(of: sequence.pointee.prefixChain)
+            if last >= 0, continues(pool.cache.segments[Int(last)], piece, at: block) {
+                pool.cache.resize(last, by: grow)
+            } else {
+                let isFirst = block == piece.firstBlock && pool.cache.find(piece.key) < 0
+                sequence.pointee.prefixChain = pool.cache.insert(
+                    key: isFirst ? piece.key : 0, firstBlock: block, blocks: grow, chain: sequence.pointee.prefixChain)
             }
-            let index = sequence.pointee.lastSegment
-            guard index >= 0 else { return }
-            let segment = pool.cache.segments[Int(index)]
-            guard segment.key == piece.key, segment.firstBlock + segment.blocks == block else { return }
-            let grow = min(full, piece.endBlock) - block
-            pool.cache.resize(index, by: grow)
-            sequence.pointee.sharedBlocks += grow
+            sequence.pointee.sharedBlocks &+= grow
         }
+    }
+
+    /// Whether a sequence's last segment is the one that a further block of `piece` belongs to.
+    @inline(__always)
+    private func continues(_ segment: PrefixSegment, _ piece: PrefixChain.Piece, at block: Int32) -> Bool {
+        segment.firstBlock &+ segment.blocks == block
+            && (segment.key == piece.key || (segment.key == 0 && segment.firstBlock >= piece.firstBlock))
     }
 
     // MARK: Giving back
@@ -171,18 +169,27 @@ extension ReplicaCore {
         let chain = PrefixChain(sequence.pointee.request, blockTokens: blockTokens, caching: configuration.prefixCaching)
         if chain.outputExtendsChain { extendChain(sequence, chain, to: full) }
         let own = full - sequence.pointee.sharedBlocks
-        if own > 0 {
-            let key = keepsOutput && chain.piece(at: sequence.pointee.sharedBlocks) == nil
-                ? PrefixChain.outputKey(sequence.pointee.request) : 0
-            sequence.pointee.lastSegment = pool.cache.insert(
-                key: key, parent: sequence.pointee.lastSegment, firstBlock: sequence.pointee.sharedBlocks, blocks: own)
-            sequence.pointee.sharedBlocks = full
-        }
+        if own > 0 { addOutput(of: sequence, blocks: own, keepsOutput: keepsOutput) }
         pool.give(back: held - sequence.pointee.sharedBlocks)
-        var segment = sequence.pointee.lastSegment
-        while segment >= 0 { segment = pool.cache.release(segment, at: clock.nanoseconds) }
-        sequence.pointee.lastSegment = -1
+        pool.cache.release(chain: sequence.pointee.prefixChain, at: clock.nanoseconds)
+        sequence.pointee.prefixChain = -1
         sequence.pointee.sharedBlocks = 0
+    }
+
+    /// Blocks that nothing names: output, and prompts without an identity. Only the sequence itself can come back for
+    /// them, after a preemption.
+    private mutating func addOutput(of sequence: UnsafeMutablePointer<SequenceSlot>, blocks: Int32, keepsOutput: Bool) {
+        let key = PrefixChain.outputKey(sequence.pointee.request)
+        let first = sequence.pointee.sharedBlocks
+        let last = pool.cache.last(of: sequence.pointee.prefixChain)
+        if last >= 0, pool.cache.segments[Int(last)].key == key {
+            pool.cache.resize(last, by: blocks)
+        } else {
+            sequence.pointee.prefixChain = pool.cache.insert(
+                key: keepsOutput && pool.cache.find(key) < 0 ? key : 0, firstBlock: first, blocks: blocks,
+                chain: sequence.pointee.prefixChain)
+        }
+        sequence.pointee.sharedBlocks += blocks
     }
 
     // MARK: Time to live

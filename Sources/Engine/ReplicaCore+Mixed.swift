@@ -32,7 +32,10 @@ extension ReplicaCore {
         if chunks.isEmpty && heldOut.isEmpty {
             let run = table.run(of: shape)
             let waitsForPrefill = rules.prefillScheduleInterval > 1 && (unfinishedCount > 0 || !waiting.isEmpty)
-            let steps = preempted || waitsForPrefill || somebodyIsUnseen ? 1 : stepsUnchanged(line: run.steps)
+            // Without a reservation of the whole sequence, losing a cached prefix can make a first chunk fit.
+            let waitsForEviction = caches && !rules.reserveFullSequence && !waiting.isEmpty
+            let mustLook = preempted || waitsForPrefill || waitsForEviction || somebodyIsUnseen
+            let steps = mustLook ? 1 : stepsUnchanged(line: run.steps)
             startFlight(run, decodes: true, steps: steps, realTokens: batch.count, padding: 0)
         } else {
             if !heldOut.isEmpty { leaveOutHeld(&shape) }

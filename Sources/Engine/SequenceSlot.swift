@@ -46,8 +46,8 @@ struct SequenceSlot: BitwiseCopyable {
     var heapIndex: Int32
     /// Number of its admission; the running list ascends by it.
     var order: UInt32
-    /// Last prefix segment it refers to, and how many blocks its chain of segments holds.
-    var lastSegment: Int32
+    /// Its chain of references to prefix segments, and how many blocks they hold for it.
+    var prefixChain: Int32
     var sharedBlocks: Int32
     var residue: UInt16
     var state: State
@@ -76,7 +76,7 @@ struct SequenceSlot: BitwiseCopyable {
         self.next = -1
         self.heapIndex = -1
         self.order = 0
-        self.lastSegment = -1
+        self.prefixChain = -1
         self.sharedBlocks = 0
         self.residue = 0
         self.state = .waiting

@@ -31,12 +31,14 @@ struct Trial {
         let coarse = random.chance(30)
         let table = randomTable(
             &random, maxTokens: 1200, maxSequences: Int(configuration.maxSequences) + 2, coarse: coarse)
-        let operations = Trial.operations(&random, configuration, grain: coarse ? 1_000_000 : 1)
+        let hashes = HashStore()
+        let operations = Trial.operations(&random, configuration, grain: coarse ? 1_000_000 : 1, hashes)
         let engine = Replica(number: 7, configuration: configuration, table: table)
         let oracle = SteppingReplica(number: 7, configuration: configuration, table: table)
         var engineSink = RecordingSink()
         var oracleSink = RecordingSink()
         var live: [UInt64] = []
+        var requests: [Request] = []
         for operation in operations {
             oracle.advance(until: operation.at - 1, into: &oracleSink)
             if engine.nextEventNanoseconds < operation.at || random.chance(20) {
@@ -47,6 +49,7 @@ struct Trial {
                 engine.submit(request, at: operation.at)
                 oracle.submit(request, at: operation.at)
                 live.append(request.id)
+                requests.append(request)
             case .cancel:
                 guard let victim = live.randomElement(using: &random) else { continue }
                 engine.advance(until: operation.at, into: &engineSink)
@@ -56,6 +59,10 @@ struct Trial {
             case .look:
                 engine.advance(until: operation.at, into: &engineSink)
                 oracle.advance(until: operation.at, into: &oracleSink)
+                for request in requests.suffix(3)
+                where request.prefix.blockHashCount > 0 && engine.cachedPromptTokens(of: request) != oracle.cachedPromptTokens(of: request) {
+                    return "cached tokens of \(request.id) at \(operation.at): \(engine.cachedPromptTokens(of: request))"
+                }
                 if engine.load != oracle.load { return "load at \(operation.at): \(engine.load) is not \(oracle.load)" }
             }
         }
@@ -106,6 +113,8 @@ struct Trial {
             kvBlocks: perSequence + random.int32(2...perSequence * 6 + 2), kvBlockTokens: Int32(blockTokens))
         if random.chance(30) { configuration.watermarkBlocks = random.int32(0...1) }
         if random.chance(30) { configuration.queueOrder = .priority }
+        if random.chance(50) { configuration.prefixCaching = .blocks }
+        if random.chance(30) { configuration.prefixLifetimeNanoseconds = Int64(random.int32(1...2_000_000_000)) }
         switch random.int32(0...9) {
         case 0...4:
             var rules = MixedRules()
@@ -130,9 +139,11 @@ struct Trial {
             configuration.stack = .phased(rules)
         case 8:
             configuration.queueOrder = .firstComeFirstServed
+            configuration.prefixCaching = .off
             configuration.stack = .sarathi(chunkTokens: random.int32(24...300))
         default:
             configuration.queueOrder = .firstComeFirstServed
+            configuration.prefixCaching = .off
             configuration.stack = .vllmV0
             configuration.maxBatchedTokens = max(configuration.maxBatchedTokens, maxModelTokens)
         }
@@ -140,7 +151,8 @@ struct Trial {
     }
 
     static func operations(
-        _ random: inout SplitMix64, _ configuration: ReplicaConfiguration, grain: Int64
+        _ random: inout SplitMix64, _ configuration: ReplicaConfiguration, grain: Int64,
+        _ hashes: HashStore
     ) -> [Operation] {
         let count = random.int32(1...70)
         let spacing = Double([0, 1_000_000, 20_000_000, 200_000_000, 2_000_000_000].randomElement(using: &random)!)
@@ -160,8 +172,41 @@ struct Trial {
             request.maxOutputTokens = request.outputTokens + random.int32(0...20)
             request.priority = random.int32(0...priorities)
             if random.chance(streams) { request.flags = .streams }
+            if configuration.prefixCaching == .blocks && random.chance(80) {
+                request.prefix = hashes.prefix(promptTokens: prompt, blockTokens: configuration.kvBlockTokens, &random)
+            }
             operations.append(Operation(at: now, action: .submit(request)))
         }
         return operations
+    }
+}
+
+/// Chained block hashes of prompts that branch off each other, kept for the length of a trial.
+final class HashStore {
+    private var chains: [UnsafeMutablePointer<UInt64>] = []
+    private var lengths: [Int] = []
+    private var fresh: UInt64 = 1
+
+    deinit { for chain in chains { chain.deallocate() } }
+
+    /// Starts like an earlier prompt, up to a random block, or like none.
+    func prefix(promptTokens: Int32, blockTokens: Int32, _ random: inout SplitMix64) -> PrefixIdentity {
+        let count = Int((promptTokens + blockTokens - 1) / blockTokens)
+        let chain = UnsafeMutablePointer<UInt64>.allocate(capacity: count)
+        var shared = 0
+        if !chains.isEmpty && random.chance(75) {
+            let other = Int.random(in: 0..<chains.count, using: &random)
+            shared = random.chance(40) ? min(count, lengths[other]) : Int.random(in: 0...min(count, lengths[other]), using: &random)
+            for index in 0..<shared { chain[index] = chains[other][index] }
+        }
+        for index in shared..<max(count, shared) {
+            chain[index] = fresh
+            fresh += 1
+        }
+        chains.append(chain)
+        lengths.append(count)
+        return PrefixIdentity(
+            blockHashes: UnsafePointer(chain), blockHashCount: Int32(count), tokensPerHash: blockTokens, session: 0,
+            sessionTokens: 0, sharedHeadTokens: 0, sharedHead: 0)
     }
 }

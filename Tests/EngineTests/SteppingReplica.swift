@@ -22,7 +22,9 @@ final class SteppingReplica {
         var goalTokens: Int32
         var computedTokens: Int32 = 0
         var producedTokens: Int32 = 0
-        var heldBlocks: Int32 = 0
+        var blocks: [BlockPool.Block] = []
+        var heldBlocks: Int32 { Int32(blocks.count) }
+        var cachedTokens: Int32 = 0
         var decoding = false
         var scheduledNanoseconds: Int64 = -1
         var firstTokenNanoseconds: Int64 = -1
@@ -50,7 +52,8 @@ final class SteppingReplica {
     /// Start of the next step when nothing is in flight.
     var clock = Instant.zero
     var advancedNanoseconds: Int64 = 0
-    var freeBlocks: Int32
+    let pool: BlockPool
+    var freeBlocks: Int32 { Int32(pool.free.count) }
     var reports: [Completion] = []
     var prefillIsLeft = false
     private(set) var usage = ReplicaUsage()
@@ -60,7 +63,7 @@ final class SteppingReplica {
         self.number = number
         self.configuration = configuration
         self.table = table
-        self.freeBlocks = configuration.kvBlocks
+        self.pool = BlockPool(configuration)
     }
 
     // MARK: Requests in
@@ -91,7 +94,7 @@ final class SteppingReplica {
         guard let index = running.firstIndex(where: { $0.request.id == requestID }) else { return false }
         let sequence = running.remove(at: index)
         sequence.dead = true
-        freeBlocks += sequence.heldBlocks
+        pool.release(sequence, at: clock.nanoseconds)
         reports.append(completion(of: sequence, status: .cancelled))
         return true
     }
@@ -185,7 +188,7 @@ final class SteppingReplica {
             }
             if sequence.producedTokens == sequence.targetTokens {
                 running.removeAll { $0 === sequence }
-                freeBlocks += sequence.heldBlocks
+                pool.release(sequence, at: clock.nanoseconds)
                 sink.completed(completion(of: sequence, status: .finished))
             }
         }
@@ -258,16 +261,13 @@ final class SteppingReplica {
     }
 
     private func take(_ blocks: Int32, for sequence: Sequence) {
-        precondition(blocks <= freeBlocks, "more blocks taken than are free")
-        sequence.heldBlocks += blocks
-        freeBlocks -= blocks
+        pool.take(blocks, for: sequence)
     }
 
     private func preempt(_ victim: Sequence) {
         running.removeAll { $0 === victim }
         batch.removeAll { $0.sequence === victim }
-        freeBlocks += victim.heldBlocks
-        victim.heldBlocks = 0
+        pool.release(victim, at: clock.nanoseconds)
         victim.computedTokens = 0
         victim.goalTokens = victim.request.promptTokens + victim.producedTokens
         victim.decoding = false
@@ -329,6 +329,7 @@ final class SteppingReplica {
                 continue
             }
             take(lack(sequence, tokens: sequence.computedTokens + tokens), for: sequence)
+            pool.remember(sequence, tokens: sequence.computedTokens + tokens)
             batch.append((sequence, tokens))
             budget -= tokens
             position += 1
@@ -338,18 +339,31 @@ final class SteppingReplica {
         while budget > 0, running.count < cap {
             guard let index = waiting.firstIndex(where: { isVisible($0, fromIdle: fromIdle) }) else { break }
             let sequence = waiting[index]
-            var tokens = limitedPrefill(sequence.goalTokens, rules, fromIdle: fromIdle)
+            let hits = pool.hits(sequence, at: clock.nanoseconds)
+            let cached = Int32(hits.count) * configuration.kvBlockTokens
+            var tokens = limitedPrefill(sequence.goalTokens - cached, rules, fromIdle: fromIdle)
             if !rules.chunkedPrefill && tokens > budget { break }
             tokens = min(tokens, budget)
-            let whole = configuration.blocks(forTokens: rules.reserveFullSequence ? sequence.goalTokens : tokens)
+            let whole = configuration.blocks(forTokens: rules.reserveFullSequence ? sequence.goalTokens : cached + tokens)
             let reserve = running.isEmpty ? 0 : configuration.watermarkBlocks
-            if whole + reserve > freeBlocks { break }
+            if whole - Int32(hits.count) + reserve > freeBlocks - Int32(hits.count { $0.references == 0 }) { break }
             waiting.remove(at: index)
-            take(lack(sequence, tokens: tokens), for: sequence)
+            admit(sequence, hits)
+            take(lack(sequence, tokens: cached + tokens), for: sequence)
+            pool.remember(sequence, tokens: cached + tokens)
             running.append(sequence)
             batch.append((sequence, tokens))
             budget -= tokens
         }
+    }
+
+    private func admit(_ sequence: Sequence, _ hits: [BlockPool.Block]) {
+        pool.touch(hits, for: sequence)
+        sequence.computedTokens = Int32(hits.count) * configuration.kvBlockTokens
+        guard sequence.scheduledNanoseconds < 0 else { return }
+        sequence.cachedTokens = sequence.computedTokens
+        usage.prefixHitTokens += Int64(sequence.computedTokens)
+        if configuration.prefixCaching != .off { usage.prefixQueryTokens += Int64(sequence.goalTokens) }
     }
 
     private func limitedPrefill(_ tokens: Int32, _ rules: MixedRules, fromIdle: Bool) -> Int32 {
@@ -376,13 +390,17 @@ final class SteppingReplica {
         }
         if let index = waiting.firstIndex(where: { isVisible($0, fromIdle: fromIdle) }), admits(waiting[index], rules) {
             let sequence = waiting.remove(at: index)
-            if rules.admission == .requestMaximum { take(reservedBlocks(sequence), for: sequence) }
+            admit(sequence, pool.hits(sequence, at: clock.nanoseconds))
+            if rules.admission == .requestMaximum {
+                take(reservedBlocks(sequence) - sequence.heldBlocks, for: sequence)
+            }
             running.append(sequence)
             appendPrefill(sequence)
             return
         }
         for sequence in running {
             take(lack(sequence, tokens: sequence.computedTokens + 1), for: sequence)
+            pool.remember(sequence, tokens: sequence.computedTokens + 1)
             batch.append((sequence, 1))
         }
     }
@@ -392,13 +410,16 @@ final class SteppingReplica {
         switch rules.admission {
         case .wholeContext:
             return running.count < configuration.kvBlocks / configuration.blocks(forTokens: configuration.maxModelTokens)
-        case .requestMaximum: return reservedBlocks(sequence) <= freeBlocks
+        case .requestMaximum:
+            let hits = pool.hits(sequence, at: clock.nanoseconds)
+            return reservedBlocks(sequence) - Int32(hits.count) <= freeBlocks - Int32(hits.count { $0.references == 0 })
         }
     }
 
     private func appendPrefill(_ sequence: Sequence) {
         let tokens = min(sequence.goalTokens - sequence.computedTokens, configuration.maxBatchedTokens)
         take(lack(sequence, tokens: sequence.computedTokens + tokens), for: sequence)
+        pool.remember(sequence, tokens: sequence.computedTokens + tokens)
         batch.append((sequence, tokens))
     }
 
@@ -508,14 +529,17 @@ final class SteppingReplica {
     }
 
     /// Tokens at the start of the prompt that this replica would not have to compute now.
-    func cachedPromptTokens(of request: Request) -> Int32 { 0 }
+    func cachedPromptTokens(of request: Request) -> Int32 {
+        let probe = Sequence(request, submittedNanoseconds: 0, targetTokens: 1)
+        return Int32(pool.hits(probe, at: advancedNanoseconds).count) * configuration.kvBlockTokens
+    }
 
     private func completion(of sequence: Sequence, status: Completion.Status) -> Completion {
         Completion(
             requestID: sequence.request.id, arrivalNanoseconds: sequence.request.arrivalNanoseconds,
             scheduledNanoseconds: sequence.scheduledNanoseconds, firstTokenNanoseconds: sequence.firstTokenNanoseconds,
             lastTokenNanoseconds: sequence.lastToken.nanoseconds, promptTokens: sequence.request.promptTokens,
-            cachedPromptTokens: 0, outputTokens: sequence.producedTokens, preemptions: sequence.preemptions,
+            cachedPromptTokens: sequence.cachedTokens, outputTokens: sequence.producedTokens, preemptions: sequence.preemptions,
             replica: number, session: sequence.request.prefix.session, tenant: sequence.request.tenant,
             frontEnd: sequence.request.frontEnd, priorityClass: sequence.request.priorityClass, status: status)
     }
