@@ -23,14 +23,15 @@ struct PrefixSegment: BitwiseCopyable {
 /// out of the queue, the end of a request appends its chain in reverse, and memory is taken from the front. Coarser
 /// hashes and sessions put several blocks into one segment, which is given up from its end.
 ///
-/// Two differences from vLLM, both by design: of blocks that were computed twice (the last block of a full hit, or two
-/// equal prompts in flight) only the first can be found, and a reference to part of a segment holds all of it.
+/// A piece that was computed twice (the last block of a full hit, two equal prompts in flight) is there twice, and a
+/// lookup finds the older one, as in vLLM. A coarse segment differs in one thing: a reference to part of it holds all.
 struct PrefixCache: ~Copyable {
     private(set) var segments: UnsafeMutablePointer<PrefixSegment>
     private var capacity: Int32
     private var used: Int32 = 0
     private var free: Int32 = -1
-    /// Open addressing by key: segment + 1, 0 for empty. Holds at most half its slots.
+    /// Open addressing by key: segment + 1, 0 for empty. Holds at most half its slots. A later segment of the same key
+    /// stands behind an earlier one in the probe sequence, always.
     private var table: UnsafeMutablePointer<Int32>
     private var tableMask: Int
     private var keyed = 0
@@ -267,7 +268,12 @@ struct PrefixCache: ~Copyable {
         tableMask = oldCount * 2 - 1
         table = .allocate(capacity: oldCount * 2)
         table.initialize(repeating: 0, count: oldCount * 2)
-        for place in 0..<oldCount where old[place] != 0 { self.place(old[place] - 1) }
+        // From a gap on, so that a probe sequence that wraps around keeps its order.
+        var start = 0
+        while old[start] != 0 { start += 1 }
+        for offset in 1...oldCount where old[(start + offset) & (oldCount - 1)] != 0 {
+            place(old[(start + offset) & (oldCount - 1)] - 1)
+        }
         old.deallocate()
     }
 }

@@ -84,8 +84,10 @@ struct PrefixChain {
     /// Whether output extends the last piece, so that the next turn of the conversation finds it.
     var outputExtendsChain: Bool { sessionKey != 0 }
 
-    /// Key of what a request produced beyond its prompt; only its own resumption can ask for it.
-    static func outputKey(_ request: Request) -> UInt64 { mix(request.id, 0x4F55_5450_5554) }
+    /// Key of blocks that nothing names, from `firstBlock` on: only the request's own resumption can ask for them.
+    static func ownKey(_ request: Request, firstBlock: Int32) -> UInt64 {
+        mix(request.id, 0x4F55_5450_5554 &+ UInt64(truncatingIfNeeded: firstBlock))
+    }
 
     /// SplitMix64's finaliser over both words; never 0, which marks a segment without a key.
     @inline(__always) static func mix(_ value: UInt64, _ salt: UInt64) -> UInt64 {

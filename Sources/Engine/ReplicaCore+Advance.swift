@@ -201,7 +201,8 @@ extension ReplicaCore {
         running.remove(slot, in: slots.base)
         if slots[slot].request.flags.contains(.streams) { streamingCount &-= 1 }
         freeKV(
-            slot, held: heldBlocks(slot, extraTokens: 0), computedTokens: slots[slot].computedTokens, keepsOutput: false)
+            slot, held: heldBlocks(slot, extraTokens: 0), computedTokens: slots[slot].computedTokens, keepsOutput: false,
+            at: clock.nanoseconds)
         sink.completed(completion(of: slots.base + Int(slot), status: .finished))
         slots.give(back: slot)
     }

@@ -35,7 +35,7 @@ extension ReplicaCore {
         var hit = PrefixHit()
         while hit.blocks < limit {
             guard let piece = chain.piece(at: hit.blocks) else {
-                if sequence.pointee.preemptions > 0 { addOutput(of: sequence.pointee.request, limit: limit, to: &hit) }
+                if sequence.pointee.preemptions > 0 { addOwn(of: sequence.pointee.request, limit: limit, to: &hit) }
                 break
             }
             guard let usable = usableBlocks(of: piece, at: hit.blocks, limit: limit) else { break }
@@ -68,13 +68,13 @@ extension ReplicaCore {
         path.append(segment)
     }
 
-    /// Rule 17: what a preempted sequence had produced may still be there.
-    private mutating func addOutput(of request: Request, limit: Int32, to hit: inout PrefixHit) {
-        let output = pool.cache.find(PrefixChain.outputKey(request))
-        guard output >= 0, pool.cache.segments[Int(output)].firstBlock == hit.blocks,
-            pool.cache.segments[Int(output)].references == 0
-        else { return }
-        extend(&hit, by: output, blocks: min(pool.cache.segments[Int(output)].blocks, limit - hit.blocks))
+    /// Rule 17: what a preempted sequence had computed beyond what its prompt's identity names may still be there.
+    private mutating func addOwn(of request: Request, limit: Int32, to hit: inout PrefixHit) {
+        while hit.blocks < limit {
+            let index = pool.cache.find(PrefixChain.ownKey(request, firstBlock: hit.blocks))
+            guard index >= 0 else { return }
+            extend(&hit, by: index, blocks: min(pool.cache.segments[Int(index)].blocks, limit - hit.blocks))
+        }
     }
 
     func cachedPromptTokens(of request: Request) -> Int32 {
@@ -124,8 +124,9 @@ extension ReplicaCore {
         extendChain(sequence, chain, to: full)
     }
 
-    /// Puts a sequence's own blocks into the cache, piece by piece, up to `full` blocks from its start. Blocks whose
-    /// content is there already go in without a key: they take up memory, in their turn, and cannot be found.
+    /// Puts a sequence's own blocks into the cache, piece by piece, up to `full` blocks from its start. Where another
+    /// sequence went on with the same piece, the rest goes in without a key: it takes up memory, in its turn, and cannot
+    /// be found.
     private mutating func extendChain(_ sequence: UnsafeMutablePointer<SequenceSlot>, _ chain: PrefixChain, to full: Int32) {
         while sequence.pointee.sharedBlocks < full {
             let block = sequence.pointee.sharedBlocks
@@ -135,9 +136,8 @@ extension ReplicaCore {
             if last >= 0, continues(pool.cache.segments[Int(last)], piece, at: block) {
                 pool.cache.resize(last, by: grow)
             } else {
-                let isFirst = block == piece.firstBlock && pool.cache.find(piece.key) < 0
                 sequence.pointee.prefixChain = pool.cache.insert(
-                    key: isFirst ? piece.key : 0, firstBlock: block, blocks: grow, chain: sequence.pointee.prefixChain)
+                    key: block == piece.firstBlock ? piece.key : 0, firstBlock: block, blocks: grow, chain: sequence.pointee.prefixChain)
             }
             sequence.pointee.sharedBlocks &+= grow
         }
@@ -155,41 +155,54 @@ extension ReplicaCore {
     /// Rule 24: a sequence's blocks become free from the last one to the first; full ones stay remembered.
     /// - Parameter keepsOutput: whether the sequence can come back for what it produced.
     @inline(__always)
-    mutating func freeKV(_ slot: SlotIndex, held: Int32, computedTokens: Int32, keepsOutput: Bool) {
+    mutating func freeKV(
+        _ slot: SlotIndex, held: Int32, computedTokens: Int32, keepsOutput: Bool, at nanoseconds: Int64
+    ) {
         if caches {
-            freeRemembered(slot, held: held, computedTokens: computedTokens, keepsOutput: keepsOutput)
+            freeRemembered(slot, held: held, computedTokens: computedTokens, keepsOutput: keepsOutput, at: nanoseconds)
         } else {
             pool.give(back: held)
         }
     }
 
-    private mutating func freeRemembered(_ slot: SlotIndex, held: Int32, computedTokens: Int32, keepsOutput: Bool) {
+    private mutating func freeRemembered(
+        _ slot: SlotIndex, held: Int32, computedTokens: Int32, keepsOutput: Bool, at nanoseconds: Int64
+    ) {
         let sequence = slots.base + Int(slot)
         let full = min(computedTokens / blockTokens, held)
         let chain = PrefixChain(sequence.pointee.request, blockTokens: blockTokens, caching: configuration.prefixCaching)
         if chain.outputExtendsChain { extendChain(sequence, chain, to: full) }
         let own = full - sequence.pointee.sharedBlocks
-        if own > 0 { addOutput(of: sequence, blocks: own, keepsOutput: keepsOutput) }
+        if own > 0 { keepOwn(of: sequence, blocks: own, findable: keepsOutput) }
         pool.give(back: held - sequence.pointee.sharedBlocks)
-        pool.cache.release(chain: sequence.pointee.prefixChain, at: clock.nanoseconds)
+        pool.cache.release(chain: sequence.pointee.prefixChain, at: nanoseconds)
         sequence.pointee.prefixChain = -1
         sequence.pointee.sharedBlocks = 0
     }
 
     /// Blocks that nothing names: output, and prompts without an identity. Only the sequence itself can come back for
     /// them, after a preemption.
-    private mutating func addOutput(of sequence: UnsafeMutablePointer<SequenceSlot>, blocks: Int32, keepsOutput: Bool) {
-        let key = PrefixChain.outputKey(sequence.pointee.request)
-        let first = sequence.pointee.sharedBlocks
+    private mutating func keepOwn(of sequence: UnsafeMutablePointer<SequenceSlot>, blocks: Int32, findable: Bool) {
+        let end = sequence.pointee.sharedBlocks + blocks
         let last = pool.cache.last(of: sequence.pointee.prefixChain)
-        if last >= 0, pool.cache.segments[Int(last)].key == key {
-            pool.cache.resize(last, by: blocks)
-        } else {
-            sequence.pointee.prefixChain = pool.cache.insert(
-                key: keepsOutput && pool.cache.find(key) < 0 ? key : 0, firstBlock: first, blocks: blocks,
-                chain: sequence.pointee.prefixChain)
+        if last >= 0 {
+            let segment = pool.cache.segments[Int(last)]
+            if segment.key == PrefixChain.ownKey(sequence.pointee.request, firstBlock: segment.firstBlock) {
+                pool.cache.resize(last, by: blocks)
+                sequence.pointee.sharedBlocks = end
+                return
+            }
         }
-        sequence.pointee.sharedBlocks += blocks
+        while sequence.pointee.sharedBlocks < end {
+            let first = sequence.pointee.sharedBlocks
+            let key = findable ? PrefixChain.ownKey(sequence.pointee.request, firstBlock: first) : 0
+            // Where an older copy is still there, the new one ends with it, so that what follows can be found.
+            let older = findable ? pool.cache.find(key) : -1
+            let count = older < 0 ? end - first : min(end - first, pool.cache.segments[Int(older)].blocks)
+            sequence.pointee.prefixChain = pool.cache.insert(
+                key: key, firstBlock: first, blocks: count, chain: sequence.pointee.prefixChain)
+            sequence.pointee.sharedBlocks += count
+        }
     }
 
     // MARK: Time to live

@@ -118,7 +118,7 @@ extension ReplicaCore {
         slot = running.first
         while slot >= 0 {
             if slots[slot].request.id == requestID {
-                cancelRunning(slot)
+                cancelRunning(slot, at: nowNanoseconds)
                 return true
             }
             slot = slots[slot].next
@@ -127,7 +127,7 @@ extension ReplicaCore {
     }
 
     /// The step in flight goes on without the sequence; what it held is free at once (rule 32).
-    private mutating func cancelRunning(_ slot: SlotIndex) {
+    private mutating func cancelRunning(_ slot: SlotIndex, at nowNanoseconds: Int64) {
         let extra: Int32
         if slots[slot].state == .decoding {
             slots[slot].lastToken = lastToken(of: slot)
@@ -146,7 +146,7 @@ extension ReplicaCore {
         running.remove(slot, in: slots.base)
         freeKV(
             slot, held: heldBlocks(slot, extraTokens: extra), computedTokens: slots[slot].computedTokens + extra,
-            keepsOutput: false)
+            keepsOutput: false, at: nowNanoseconds)
         reports.append(completion(of: slots.base + Int(slot), status: .cancelled))
         if slots[slot].request.flags.contains(.streams) { streamingCount -= 1 }
         slots.give(back: slot)

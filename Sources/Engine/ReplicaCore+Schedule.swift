@@ -84,7 +84,8 @@ extension ReplicaCore {
         running.remove(slot, in: slots.base)
         freeKV(
             slot, held: heldBlocks(slot, extraTokens: extraTokens),
-            computedTokens: slots[slot].computedTokens + extraTokens, keepsOutput: true)
+            computedTokens: slots[slot].computedTokens + extraTokens, keepsOutput: true,
+            at: clock.nanoseconds)
         if slots[slot].request.flags.contains(.streams) { streamingCount -= 1 }
         makeWaitAgain(slot)
     }

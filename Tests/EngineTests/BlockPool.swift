@@ -19,7 +19,8 @@ final class BlockPool {
 
     let configuration: ReplicaConfiguration
     var free: [Block]
-    var byKey: [UInt64: Block] = [:]
+    /// Blocks by content, the one cached first in front.
+    var byKey: [UInt64: [Block]] = [:]
 
     init(_ configuration: ReplicaConfiguration) {
         self.configuration = configuration
@@ -43,7 +44,7 @@ final class BlockPool {
         expire(at: now)
         var found: [Block] = []
         while found.count < Int((sequence.goalTokens - 1) / configuration.kvBlockTokens),
-            let block = byKey[key(sequence, found.count)]
+            let block = byKey[key(sequence, found.count)]?.first
         {
             found.append(block)
         }
@@ -69,7 +70,7 @@ final class BlockPool {
     }
 
     private func forget(_ block: Block) {
-        if block.key != 0 { byKey[block.key] = nil }
+        if block.key != 0 { byKey[block.key]!.removeAll { $0 === block } }
         block.key = 0
         block.isFull = false
     }
@@ -80,10 +81,8 @@ final class BlockPool {
             let block = sequence.blocks[index]
             let key = key(sequence, index)
             block.isFull = true
-            if byKey[key] == nil {
-                byKey[key] = block
-                block.key = key
-            }
+            block.key = key
+            byKey[key, default: []].append(block)
         }
     }
 

@@ -94,7 +94,7 @@ final class SteppingReplica {
         guard let index = running.firstIndex(where: { $0.request.id == requestID }) else { return false }
         let sequence = running.remove(at: index)
         sequence.dead = true
-        pool.release(sequence, at: clock.nanoseconds)
+        pool.release(sequence, at: nowNanoseconds)
         reports.append(completion(of: sequence, status: .cancelled))
         return true
     }
