@@ -1,3 +1,5 @@
+import Spelling
+
 /// Everything known about hardware, models, prices and places: values with sources and grades.
 ///
 /// Lookups take a name or an alias in any case and punctuation, and throw an error with the nearest valid name.
@@ -74,6 +76,18 @@ public struct Catalog: Sendable {
         let hint = index.nearest(to: name).map { "; the nearest is \"\($0)\"" } ?? ""
         throw CatalogError(
             .unknownName, "unknown \(Entry.kind) \"\(name.prefix(200))\"\(hint) (`trainyard catalog` lists all)"
+        )
+    }
+
+    /// The error for a name that no entry of any kind bears.
+    func unknownName(_ name: String) -> CatalogError {
+        let indices = [acceleratorIndex, instanceIndex, modelIndex, regionIndex, factIndex]
+        let hint = nearestName(to: name, among: indices.compactMap { $0.nearest(to: name) }).map {
+            "; the nearest is \"\($0)\""
+        }
+        return CatalogError(
+            .unknownName,
+            "nothing in the catalogue is called \"\(name.prefix(200))\"\(hint ?? "") (`trainyard catalog` lists all)"
         )
     }
 

@@ -15,17 +15,9 @@ extension HuggingFaceConfig {
             rotaryDimension: try count("qk_rope_head_dim"), plainDimension: try count("qk_nope_head_dim"),
             valueDimension: try count("v_head_dim"), indexer: indexer
         )
-        var layers: [Layer] = []
-        for index in 0..<(try layerCount) {
-            layers.append(
-                Layer(
-                    mixers: [.latentAttention(attention)],
-                    feedForward: try feedForward(ArchitectureTraits(), layer: index),
-                    normElements: 2 * hidden
-                )
-            )
+        return try feedForwards(ArchitectureTraits()).map { feedForward in
+            Layer(mixers: [.latentAttention(attention)], feedForward: feedForward, normElements: 2 * hidden)
         }
-        return layers
     }
 
     /// Nemotron-H: a pattern of letters, each layer one block and one norm. `M` state space, `*` attention, `-` dense, `E` experts.
@@ -39,22 +31,32 @@ extension HuggingFaceConfig {
             throw document.problem(
                 at: text, "\"hybrid_override_pattern\" has \(pattern.utf8.count) letters for \(try layerCount) layers")
         }
-        let traits = ArchitectureTraits(isGated: false)
+        var known: [Character: Layer] = [:]
         var layers: [Layer] = []
         for letter in pattern {
-            var layer = Layer(mixers: [], feedForward: nil, normElements: hidden)
-            switch letter {
-            case "M": layer.mixers = [.stateSpace(try stateSpace())]
-            case "*": layer.mixers = [.attention(try attention(traits, window: nil))]
-            case "-":
-                layer.feedForward = .dense(Dense(intermediate: try count("intermediate_size"), isGated: false))
-            case "E": layer.feedForward = try mixture(layer: 0).map { .mixture($0) }
-            default:
-                throw document.problem(at: text, "'\(letter)' in \"hybrid_override_pattern\" is none of M, *, - and E")
-            }
-            layers.append(layer)
+            if known[letter] == nil { known[letter] = try nemotronLayer(letter, hidden: hidden) }
+            layers.append(known[letter]!)
         }
         return layers
+    }
+
+    private func nemotronLayer(_ letter: Character, hidden: Int) throws(CatalogError) -> Layer {
+        switch letter {
+        case "M": return Layer(mixers: [.stateSpace(try stateSpace())], feedForward: nil, normElements: hidden)
+        case "*":
+            let attention = try attention(ArchitectureTraits(), window: nil)
+            return Layer(mixers: [.attention(attention)], feedForward: nil, normElements: hidden)
+        case "-":
+            let dense = Dense(intermediate: try count("intermediate_size"), isGated: false)
+            return Layer(mixers: [], feedForward: .dense(dense), normElements: hidden)
+        case "E":
+            guard let mixture = try mixture() else {
+                throw document.problem(at: text, "the key \"n_routed_experts\" is missing, which the pattern's E needs")
+            }
+            return Layer(mixers: [], feedForward: .mixture(mixture), normElements: hidden)
+        default:
+            throw document.problem(at: text, "'\(letter)' in \"hybrid_override_pattern\" is none of M, *, - and E")
+        }
     }
 
     private func stateSpace() throws(CatalogError) -> StateSpace {
@@ -80,7 +82,7 @@ extension HuggingFaceConfig {
         let traits = ArchitectureTraits()
         let layer = Layer(
             mixers: [.attention(try attention(traits, window: nil)), .stateSpace(try stateSpace())],
-            feedForward: try feedForward(traits, layer: 0), normElements: 2 * hidden
+            feedForward: try feedForwards(traits)[0], normElements: 2 * hidden
         )
         return Array(repeating: layer, count: try layerCount)
     }
@@ -91,20 +93,20 @@ extension HuggingFaceConfig {
         guard let types = try words("layer_types", "layers_block_type") else {
             throw document.problem(at: text, "the key \"layer_types\" is missing, which \(architecture) needs")
         }
+        let feedForward: FeedForward =
+            if let experts = try mixture() {
+                .mixture(experts)
+            } else {
+                .dense(Dense(intermediate: try count("shared_intermediate_size")))
+            }
+        let mamba: Mixer? = types.contains("mamba") ? .stateSpace(try stateSpace()) : nil
+        let attention: Mixer? =
+            types.contains("attention") ? .attention(try attention(ArchitectureTraits(), window: nil)) : nil
         var layers: [Layer] = []
         for type in types {
-            let mixer: Mixer
-            switch type {
-            case "mamba": mixer = .stateSpace(try stateSpace())
-            case "attention": mixer = .attention(try attention(ArchitectureTraits(), window: nil))
-            default: throw document.problem(at: text, "\"\(type)\" in \"layer_types\" is neither mamba nor attention")
+            guard let mixer = type == "mamba" ? mamba : type == "attention" ? attention : nil else {
+                throw document.problem(at: text, "\"\(type)\" in \"layer_types\" is neither mamba nor attention")
             }
-            let feedForward: FeedForward =
-                if let experts = try mixture(layer: 0) {
-                    .mixture(experts)
-                } else {
-                    .dense(Dense(intermediate: try count("shared_intermediate_size")))
-                }
             layers.append(Layer(mixers: [mixer], feedForward: feedForward, normElements: 2 * hidden))
         }
         return layers
@@ -181,31 +183,23 @@ extension HuggingFaceConfig {
         let perLayer = try optional("hidden_size_per_layer_input") ?? 0
         let hasExperts = try flag("enable_moe_block", default: false)
         let hasWideShared = try flag("use_double_wide_mlp", default: false)
-        let valuesAreKeys = try flag("attention_k_eq_v", default: false)
+        let local = try attention(traits, window: nil)
+        let dense = try count("intermediate_size")
+        let experts = hasExperts ? try mixture() : nil
+        let global = try gemma4Global(local)
         var layers: [Layer] = []
         for (index, window) in windows.enumerated() {
-            var attention = try attention(traits, window: window)
-            if window == nil {
-                if let dimension = try optional("global_head_dim", least: 1) {
-                    attention.headDimension = dimension
-                    attention.valueDimension = dimension
-                }
-                if valuesAreKeys {
-                    attention.valuesAreKeys = true
-                    if let pairs = try optional("num_global_key_value_heads", least: 1) {
-                        attention.keyValueHeads = pairs
-                    }
-                }
-            }
+            var attention = window == nil ? global : local
+            attention.window = window
             attention.normElements = 2 * attention.headDimension
             attention.sharesKeyValues = index >= windows.count - sharing
-            var width = try count("intermediate_size")
+            var width = dense
             if hasWideShared, attention.sharesKeyValues { width *= 2 }
             var norms = 4 * hidden + 1
             // The gate into, and the projection out of, the per-layer embedding, and its norm.
             if perLayer > 0 { norms += 2 * hidden * perLayer + hidden }
             var feedForward = FeedForward.dense(Dense(intermediate: width))
-            if hasExperts, var mixture = try mixture(layer: index) {
+            if var mixture = experts {
                 mixture.besideIntermediate = width
                 norms += 3 * hidden
                 feedForward = .mixture(mixture)
@@ -213,6 +207,20 @@ extension HuggingFaceConfig {
             layers.append(Layer(mixers: [.attention(attention)], feedForward: feedForward, normElements: norms))
         }
         return layers
+    }
+
+    /// Attention to everything: heads of their own size and number, and values that are the keys where it says so.
+    private func gemma4Global(_ local: Attention) throws(CatalogError) -> Attention {
+        var attention = local
+        if let dimension = try optional("global_head_dim", least: 1) {
+            attention.headDimension = dimension
+            attention.valueDimension = dimension
+        }
+        if try flag("attention_k_eq_v", default: false) {
+            attention.valuesAreKeys = true
+            if let pairs = try optional("num_global_key_value_heads", least: 1) { attention.keyValueHeads = pairs }
+        }
+        return attention
     }
 
     /// Weights outside the layers that only some architectures have.

@@ -1,5 +1,5 @@
 /// The shape of a language model: what decides its weights, its caches and its arithmetic.
-public struct Model: CatalogEntry, Hashable, Encodable {
+public struct Model: CatalogEntry, Hashable {
     public static let kind = "model"
     public static let file = "models.json"
 
@@ -60,7 +60,7 @@ public struct Model: CatalogEntry, Hashable, Encodable {
 }
 
 /// Layers of a model that are alike.
-public struct LayerGroup: Sendable, Hashable {
+public struct LayerGroup: Sendable, Hashable, Encodable {
     public var layer: Layer
     public var count: Int
 }
