@@ -6,7 +6,7 @@ public import Workload
 
 /// One line of a cell's decision log: a message that it took or a decision that it made, with what it saw.
 public struct DecisionRecord: BitwiseCopyable, Sendable, Equatable {
-    public enum Kind: UInt8, BitwiseCopyable, Sendable, Equatable {
+    public enum Kind: UInt8, BitwiseCopyable, Sendable, Equatable, CaseIterable {
         // messages
         case submitted, cancelled, ordered, closed
         // decisions
