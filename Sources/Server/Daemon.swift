@@ -18,9 +18,9 @@ public final class Daemon: Service {
     /// The version that metrics and `--version` show.
     public static let version = "0.1.0"
 
-    private let plan: DaemonPlan
-    private let logger: Logger
-    private let notification: ServiceNotification
+    let plan: DaemonPlan
+    let logger: Logger
+    let notification: ServiceNotification
     /// Called with the bound serving address and the admin address once both listen.
     private let onListening: (@Sendable (DaemonAddresses) -> Void)?
 
@@ -58,6 +58,7 @@ public final class Daemon: Service {
                 tasks.addTask { try await application.run() }
             }
             tasks.addTask { try await self.watch(parts) }
+            tasks.addTask { await self.reloadOnHangup(parts) }
             let addresses = DaemonAddresses(servingPort: listeners.first?.localAddress?.port)
             onListening?(addresses)
             announce(parts, listeners)
@@ -73,7 +74,9 @@ public final class Daemon: Service {
 
     private func announce(_ parts: DaemonParts, _ listeners: [ServingListener]) {
         for line in plan.summary { logger.info("\(line)") }
-        for listener in listeners { logger.info("listening on \(listener.localAddress?.description ?? "a Unix socket")") }
+        for listener in listeners {
+            logger.info("listening on \(listener.localAddress?.description ?? "a Unix socket")")
+        }
         notification.send("READY=1\nSTATUS=serving \(plan.modelNames[0]) on \(plan.fleet.name)")
     }
 
@@ -84,6 +87,7 @@ public final class Daemon: Service {
         var seconds = 0
         while !Task.isCancelled {
             try await Task.sleep(for: .nanoseconds(min(interval ?? 1_000_000_000, 1_000_000_000)))
+            parts.sampler.sample(unixSeconds: Int64(time(nil)))
             let silence = parts.yards.flatMap(\.cells).map { $0.silenceNanoseconds() }.max() ?? 0
             if silence < patience {
                 if interval != nil { notification.send("WATCHDOG=1") }
@@ -97,10 +101,12 @@ public final class Daemon: Service {
 
     private func stop(_ parts: DaemonParts, _ listeners: [ServingListener]) async {
         notification.send("STOPPING=1\nSTATUS=finishing what runs")
-        logger.info("stopping: no new connections; what runs has \(plan.configuration.service.shutdownSeconds) s to finish")
+        logger.info(
+            "stopping: no new connections; what runs has \(plan.configuration.service.shutdownSeconds) s to finish")
         for listener in listeners { await listener.close() }
         let (finished, failed) = await parts.drain(seconds: plan.configuration.service.shutdownSeconds)
         for yard in parts.yards { await yard.stop() }
+        await parts.ledger?.stop()
         logger.info("stopped: \(finished) requests in flight finished, \(failed) failed; \(parts.statusLine)")
     }
 }

@@ -21,6 +21,7 @@ final class DaemonParts: Sendable {
     let fronts: FrontEndTable
     let view: MetricsView
     let sampler: Sampler
+    let ledger: LiveLedger?
     private let control: FleetControl
     private let group: MultiThreadedEventLoopGroup
     private let wakers: [LoopWaker]
@@ -34,31 +35,46 @@ final class DaemonParts: Sendable {
         let loops = Array(group.makeIterator())
         let started = Int64(time(nil))
         let fleet = try LiveYard(
-            side: .fleet, plan: plan.fleet, frontEnds: loops.count, scale: configuration.timeScale, seed: configuration.seed,
+            side: .fleet, plan: plan.fleet, frontEnds: loops.count, scale: configuration.timeScale,
+            seed: configuration.seed,
             promise: configuration.promise)
         let baseline = try plan.baseline.map {
             try LiveYard(
-                side: .baseline, plan: $0, frontEnds: loops.count, scale: configuration.timeScale, seed: configuration.seed,
+                side: .baseline, plan: $0, frontEnds: loops.count, scale: configuration.timeScale,
+                seed: configuration.seed,
                 promise: configuration.promise)
         }
         let yards = [fleet] + (baseline.map { [$0] } ?? [])
         self.yards = yards
         let pools = yards.map { yard in
             PoolNumbers(
-                firstReplicas: yard.plan.pools.map(\.firstReplica), maxModelTokens: yard.plan.pools.map(\.configuration.maxModelTokens))
+                firstReplicas: yard.plan.pools.map(\.firstReplica),
+                maxModelTokens: yard.plan.pools.map(\.configuration.maxModelTokens))
         }
         let counters = loops.map { _ in LoopCounters(sides: pools) }
         let wakers = loops.map { LoopWaker(loop: $0) }
         self.wakers = wakers
         let settings = plan.settings(startedSeconds: started)
+        let ledger = try configuration.ledger.map { file in
+            try LiveLedger(
+                file: file, loops: loops.count,
+                run: LedgerRun(
+                    run: UInt64(Date().timeIntervalSince1970 * 1e9), fleet: plan.fleet.name,
+                    baseline: plan.baseline?.name,
+                    model: plan.modelNames[0], timeScale: configuration.timeScale.description),
+                logger: logger)
+        }
+        self.ledger = ledger
         let limits = plan.tenantLimits
         let schedulers = Mutex<[NIOLoopBound<LiveScheduler>]>([])
         fronts = try await FrontEndTable(loops: loops) { index, loop in
             let scheduler = LiveScheduler(
-                number: index, fleet: fleet, baseline: baseline, limits: limits, waker: wakers[index], seed: configuration.seed)
+                number: index, fleet: fleet, baseline: baseline, limits: limits, waker: wakers[index],
+                seed: configuration.seed)
             let front = LoopFrontEnd(
                 number: UInt16(index), loop: loop, scheduler: scheduler, settings: settings, counters: counters[index])
             scheduler.frontEnd = front
+            front.recorder = ledger?.recorder(loop: index)
             let bound = NIOLoopBound(scheduler, eventLoop: loop)
             wakers[index].onWake { bound.value.drain() }
             schedulers.withLock { $0.append(bound) }
@@ -69,9 +85,12 @@ final class DaemonParts: Sendable {
             }
             return front
         }
-        view = MetricsView(
-            yards: yards, counters: counters, connections: connections, version: Daemon.version, startedSeconds: started,
-            modelName: plan.modelNames[0], extra: nil)
+        var view = MetricsView(
+            yards: yards, counters: counters, connections: connections, version: Daemon.version,
+            startedSeconds: started,
+            modelName: plan.modelNames[0])
+        if let ledger { view.extra = { ledger.write(&$0) } }
+        self.view = view
         sampler = Sampler(view: view)
         control = FleetControl(yards: yards, scheduler: schedulers.withLock { $0[0] }, loop: loops[0])
     }
@@ -80,12 +99,15 @@ final class DaemonParts: Sendable {
     func start() throws {
         let wakers = wakers
         for yard in yards { try yard.start { wakers[$0].wake() } }
+        let yards = yards
+        ledger?.start { yards.map { SideBooks($0) } }
         isReady.store(true, ordering: .releasing)
     }
 
     /// Why requests cannot be taken, nil when they can.
     @Sendable func notReady() -> String? {
         if !isReady.load(ordering: .acquiring) { return "The modelled fleet is not up, or is stopping." }
+        if let problem = ledger?.problem { return problem }
         let gauges = yards[0].gauges.reduce(PoolGauges()) { $0 + $1 }
         if gauges.replicas > 0, gauges.acceptingReplicas == 0 { return "No replica takes requests." }
         return nil
@@ -97,7 +119,9 @@ final class DaemonParts: Sendable {
     func listen(inherited: InheritedSockets) async throws -> [ServingListener] {
         let view = view
         let routes = ServingRoutes(metrics: { view.vllm($0) }, notReady: { self.notReady() }, version: Daemon.version)
-        let passed = inherited.sockets.filter { $0.name != "admin" }.map { ListenAddress.inherited(descriptor: $0.descriptor) }
+        let passed = inherited.sockets.filter { $0.name != "admin" }.map {
+            ListenAddress.inherited(descriptor: $0.descriptor)
+        }
         let addresses = passed.isEmpty ? plan.configuration.serving : passed
         let prepare = try tlsHandler()
         var listeners: [ServingListener] = []
@@ -105,10 +129,13 @@ final class DaemonParts: Sendable {
             do {
                 listeners.append(
                     try await ServingListener(
-                        address: address, group: group, fronts: fronts, routes: routes, connectionLimit: plan.configuration.limits.connections,
+                        address: address, group: group, fronts: fronts, routes: routes,
+                        connectionLimit: plan.configuration.limits.connections,
                         connections: connections, prepare: prepare))
             } catch {
-                throw FleetError("cannot listen on \(address): \(error)", at: Place(file: plan.configuration.file, line: 0, column: 0))
+                throw FleetError(
+                    "cannot listen on \(address): \(error)",
+                    at: Place(file: plan.configuration.file, line: 0, column: 0))
             }
         }
         return listeners
@@ -118,7 +145,9 @@ final class DaemonParts: Sendable {
         guard let files = plan.configuration.tls else { return nil }
         let place = Place(file: plan.configuration.file, line: 0, column: 0)
         do {
-            let chain = try NIOSSLCertificate.fromPEMFile(files.certificate).map { NIOSSLCertificateSource.certificate($0) }
+            let chain = try NIOSSLCertificate.fromPEMFile(files.certificate).map {
+                NIOSSLCertificateSource.certificate($0)
+            }
             let key = try NIOSSLPrivateKey(file: files.key, format: .pem)
             let context = try NIOSSLContext(
                 configuration: .makeServerConfiguration(certificateChain: chain, privateKey: .privateKey(key)))
@@ -139,7 +168,8 @@ final class DaemonParts: Sendable {
             case .inherited: preconditionFailure("the admin listener takes no inherited socket")
             }
         let routes = AdminRoutes(
-            view: view, control: control, adminKeyDigest: plan.configuration.adminKeyDigest, seed: plan.configuration.seed,
+            view: view, control: control, sampler: sampler, adminKeyDigest: plan.configuration.adminKeyDigest,
+            seed: plan.configuration.seed,
             notReady: { self.notReady() })
         return routes.application(address: bind, group: group, logger: logger, onPort: onPort)
     }
@@ -151,14 +181,22 @@ final class DaemonParts: Sendable {
         isReady.store(false, ordering: .releasing)
         let open = ((try? await fronts.onEach { $0.openExchanges }) ?? []).reduce(0, +)
         _ = try? await fronts.onEach { $0.drain(whenIdle: {}) }
+        await wait(seconds: seconds) { $0.openExchanges == 0 }
+        let failed = ((try? await fronts.onEach { $0.failEverything() }) ?? []).reduce(0, +)
+        // The ledger wants the end of every request, on both sides.
+        _ = try? await fronts.onEach { $0.cancelEverything() }
+        await wait(seconds: 5) { $0.inFlight == 0 }
+        return (max(0, open - failed), failed)
+    }
+
+    /// Waits until every front end agrees, at most so long.
+    private func wait(seconds: Double, until condition: @escaping @Sendable (LoopFrontEnd) -> Bool) async {
         let end = ModelledClock.monotonicNanoseconds() + Int64(seconds * 1e9)
         while ModelledClock.monotonicNanoseconds() < end {
-            let left = ((try? await fronts.onEach { $0.openExchanges }) ?? []).reduce(0, +)
-            if left == 0 { break }
-            try? await Task.sleep(for: .milliseconds(20))
+            let answers = (try? await fronts.onEach(condition)) ?? []
+            if answers.allSatisfy({ $0 }) { return }
+            try? await Task.sleep(for: .milliseconds(10))
         }
-        let failed = ((try? await fronts.onEach { $0.failEverything() }) ?? []).reduce(0, +)
-        return (max(0, open - failed), failed)
     }
 
     /// One line on how the daemon stands.
@@ -166,7 +204,8 @@ final class DaemonParts: Sendable {
         let finished = view.yards[0].plan.pools.indices.reduce(UInt64(0)) {
             $0 + view.sum(view.yards[0], $1, .finishedByLength) + view.sum(view.yards[0], $1, .finishedByStop)
         }
-        return "\(finished) requests finished, \(view.sum(.requestsRefusedFull)) refused, \(view.sum(.requestsDisconnected)) disconnected, "
+        return
+            "\(finished) requests finished, \(view.sum(.requestsRefusedFull)) refused, \(view.sum(.requestsDisconnected)) disconnected, "
             + "\(connections.current) connections"
     }
 }

@@ -13,7 +13,8 @@ import UnixSignals
 struct TrainyardDaemon: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trainyardd",
-        abstract: "Serves the OpenAI API on a modelled fleet, in real time, beside a baseline that gets the same requests.",
+        abstract:
+            "Serves the OpenAI API on a modelled fleet, in real time, beside a baseline that gets the same requests.",
         version: Daemon.version)
 
     @Option(help: "The configuration file.")
@@ -46,7 +47,11 @@ struct TrainyardDaemon: AsyncParsableCommand {
         let logger = Logger(label: "trainyardd")
         let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: [.init(service: Daemon(plan: plan, logger: logger), successTerminationBehavior: .gracefullyShutdownGroup)],
+                services: [
+                    .init(
+                        service: Daemon(plan: plan, logger: logger),
+                        successTerminationBehavior: .gracefullyShutdownGroup)
+                ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         do {
             try await services.run()

@@ -2,6 +2,7 @@
 // A blocking HTTP/1.1 client over a plain socket, so that tests see exactly what arrives and when.
 //===----------------------------------------------------------------------===//
 
+import Dispatch
 import Foundation
 
 /// Runs blocking work on a thread of its own, away from the pool that the server under test may need.
@@ -46,7 +47,9 @@ final class SocketClient: @unchecked Sendable {
         address.sin_port = in_port_t(port).bigEndian
         address.sin_addr.s_addr = inet_addr("127.0.0.1")
         let code = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
         }
         guard code == 0 else {
             close(descriptor)
@@ -59,9 +62,7 @@ final class SocketClient: @unchecked Sendable {
     deinit { close(descriptor) }
 
     static func now() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+        Int64(DispatchTime.now().uptimeNanoseconds)
     }
 
     func send(_ text: String) throws { try send(Array(text.utf8)) }
@@ -69,7 +70,9 @@ final class SocketClient: @unchecked Sendable {
     func send(_ bytes: [UInt8]) throws {
         var sent = 0
         while sent < bytes.count {
-            let count = bytes[sent...].withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            let count = bytes[sent...].withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
             guard count > 0 else { throw SocketError(description: "send: errno \(errno)") }
             sent += count
         }
@@ -115,13 +118,18 @@ final class SocketClient: @unchecked Sendable {
     /// Reads one response to its end.
     func response(isHead: Bool = false) throws -> RawResponse {
         let status = try line().split(separator: " ")
-        guard status.count >= 2, let code = Int(status[1]) else { throw SocketError(description: "no status line: \(status)") }
+        guard status.count >= 2, let code = Int(status[1]) else {
+            throw SocketError(description: "no status line: \(status)")
+        }
         var response = RawResponse(status: code, headers: [:], body: [])
         while true {
             let field = try line()
             if field.isEmpty { break }
-            guard let colon = field.firstIndex(of: ":") else { throw SocketError(description: "no header field: \(field)") }
-            response.headers[field[..<colon].lowercased()] = field[field.index(after: colon)...].trimmingCharacters(in: .whitespaces)
+            guard let colon = field.firstIndex(of: ":") else {
+                throw SocketError(description: "no header field: \(field)")
+            }
+            response.headers[field[..<colon].lowercased()] = field[field.index(after: colon)...].trimmingCharacters(
+                in: .whitespaces)
         }
         if code == 100 { return try self.response(isHead: isHead) }
         if isHead { return response }
@@ -184,7 +192,8 @@ extension RawResponse {
     var usage: [String: Any]? {
         if let usage = json?["usage"] as? [String: Any] { return usage }
         return events.lazy.compactMap { event in
-            ((try? JSONSerialization.jsonObject(with: Data(event.text.utf8))) as? [String: Any])?["usage"] as? [String: Any]
+            ((try? JSONSerialization.jsonObject(with: Data(event.text.utf8))) as? [String: Any])?["usage"]
+                as? [String: Any]
         }.last
     }
 }

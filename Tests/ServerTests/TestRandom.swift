@@ -16,7 +16,8 @@ struct TestRandom: RandomNumberGenerator {
     /// One to four random edits: flip, insert, delete, duplicate, splice in a troublesome token.
     mutating func mutated(_ text: [UInt8]) -> [UInt8] {
         let troublesome = [
-            "null", "-1", "1e400", "99999999999999999999", "\"\"", "[", "]", "{", "}", "\\u0000", "\\ud800", "\u{FFFD}", ",", ":", "true",
+            "null", "-1", "1e400", "99999999999999999999", "\"\"", "[", "]", "{", "}", "\\u0000", "\\ud800", "\u{FFFD}",
+            ",", ":", "true",
             "\"max_tokens\":-5,", "\"n\":0,", "1.5",
         ]
         var text = text

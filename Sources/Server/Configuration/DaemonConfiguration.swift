@@ -70,7 +70,8 @@ public struct DaemonConfiguration: Sendable {
     /// - Throws: `FleetError` with the file, line and column of the first thing that is wrong.
     public init(contentsOf path: String) throws {
         guard let data = FileManager.default.contents(atPath: path) else {
-            throw FleetError("no such configuration file, or it cannot be read", at: Place(file: path, line: 0, column: 0))
+            throw FleetError(
+                "no such configuration file, or it cannot be read", at: Place(file: path, line: 0, column: 0))
         }
         guard let text = String(validating: data, as: UTF8.self) else {
             throw FleetError("the file is not UTF-8 text", at: Place(file: path, line: 0, column: 0))
@@ -81,7 +82,8 @@ public struct DaemonConfiguration: Sendable {
     /// Parses a configuration. `file` names it in messages and gives the folder that paths are relative to.
     public init(yaml text: String, file: String) throws {
         let map = try YAMLValue(parsing: text, file: file).mapping(keys: [
-            "fleet", "baseline", "served_model_name", "time_scale", "seed", "catalog", "listen", "service", "limits", "output", "keys",
+            "fleet", "baseline", "served_model_name", "time_scale", "seed", "catalog", "listen", "service", "limits",
+            "output", "keys",
             "admin_key_sha256", "promise", "ledger", "fleet_view", "log_level",
         ])
         let folder = (file as NSString).deletingLastPathComponent
@@ -108,11 +110,17 @@ public struct DaemonConfiguration: Sendable {
 
     /// Listeners that anybody on the network can reach, in words, for the start's message and `--check`.
     public var surfaces: [String] {
-        var lines = serving.map { "serving \($0)\(tls == nil ? "" : " (TLS)"): \(keys.isEmpty ? "open, no key needed" : "\(keys.count) keys")" }
-        if let admin { lines.append("admin \(admin): \(adminKeyDigest == nil ? "read only, no admin key is set" : "admin key set")") }
+        var lines = serving.map {
+            "serving \($0)\(tls == nil ? "" : " (TLS)"): \(keys.isEmpty ? "open, no key needed" : "\(keys.count) keys")"
+        }
+        if let admin {
+            lines.append(
+                "admin \(admin): \(adminKeyDigest == nil ? "read only, no admin key is set" : "admin key set")")
+        }
         if let fleetView {
             lines.append(
-                "fleet view \(fleetView.host):\(fleetView.firstPort)-\(fleetView.firstPort + fleetView.replicas - 1): open, no key needed")
+                "fleet view \(fleetView.host):\(fleetView.firstPort)-\(fleetView.firstPort + fleetView.replicas - 1): open, no key needed"
+            )
         }
         return lines
     }
@@ -174,12 +182,16 @@ extension ListenAddress {
         if text.hasPrefix("unix:") {
             let path = String(text.dropFirst(5))
             guard path.hasPrefix("/"), path.utf8.count < 104 else {
-                throw FleetError("'\(value.path)' takes unix:/PATH with an absolute path of at most 103 bytes, not '\(text)'", at: value.place)
+                throw FleetError(
+                    "'\(value.path)' takes unix:/PATH with an absolute path of at most 103 bytes, not '\(text)'",
+                    at: value.place)
             }
             self = .unixSocket(path: path)
             return
         }
-        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]), (0...65_535).contains(port) else {
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+            (0...65_535).contains(port)
+        else {
             throw FleetError("'\(value.path)' takes HOST:PORT or unix:/PATH, not '\(text)'", at: value.place)
         }
         var host = String(text[..<colon])
@@ -194,7 +206,9 @@ extension DaemonConfiguration.Service {
         let map = try value.mapping(keys: ["event_loops", "shutdown_seconds", "retry_after_seconds"])
         if let value = map["event_loops"] { eventLoops = try value.integer(in: 1...1024, unit: "threads") }
         if let value = map["shutdown_seconds"] { shutdownSeconds = try value.number(in: 0...3600, unit: "seconds") }
-        if let value = map["retry_after_seconds"] { retryAfterSeconds = try value.integer(in: 1...3600, unit: "seconds") }
+        if let value = map["retry_after_seconds"] {
+            retryAfterSeconds = try value.integer(in: 1...3600, unit: "seconds")
+        }
     }
 }
 
@@ -231,11 +245,14 @@ extension DaemonConfiguration.ConfiguredKey {
 extension ServingLimits {
     init(_ value: YAMLValue) throws {
         let map = try value.mapping(keys: [
-            "body_bytes", "connections", "requests_per_loop", "streams_per_key", "receive_seconds", "idle_seconds", "stall_seconds",
+            "body_bytes", "connections", "requests_per_loop", "streams_per_key", "receive_seconds", "idle_seconds",
+            "stall_seconds",
         ])
         if let value = map["body_bytes"] { bodyBytes = try value.integer(in: 1024...1_073_741_824, unit: "bytes") }
         if let value = map["connections"] { connections = try value.integer(in: 1...1_000_000, unit: "connections") }
-        if let value = map["requests_per_loop"] { requestsPerLoop = try value.integer(in: 1...1_000_000, unit: "requests") }
+        if let value = map["requests_per_loop"] {
+            requestsPerLoop = try value.integer(in: 1...1_000_000, unit: "requests")
+        }
         if let value = map["streams_per_key"] { streamsPerKey = try value.integer(in: 1...1_000_000, unit: "requests") }
         if let value = map["receive_seconds"] { receiveSeconds = try value.number(in: 0.1...3600, unit: "seconds") }
         if let value = map["idle_seconds"] { idleSeconds = try value.number(in: 0.1...86_400, unit: "seconds") }
@@ -246,7 +263,9 @@ extension ServingLimits {
 extension OutputLengthRule {
     init(_ value: YAMLValue) throws {
         let map = try value.mapping(keys: ["max_tokens", "median_tokens", "sigma"])
-        if let value = map["max_tokens"] { limit = Limit(rawValue: try value.oneOf(Limit.allCases.map(\.rawValue))) ?? .exact }
+        if let value = map["max_tokens"] {
+            limit = Limit(rawValue: try value.oneOf(Limit.allCases.map(\.rawValue))) ?? .exact
+        }
         if let value = map["median_tokens"] { medianTokens = try value.number(in: 1...1_000_000, unit: "tokens") }
         if let value = map["sigma"] { sigma = try value.number(in: 0...5, unit: "natural logarithm") }
     }
@@ -258,7 +277,8 @@ private func keyDigest(_ value: YAMLValue) throws -> [UInt8] {
     let digits = text.utf8.compactMap { Character(UnicodeScalar($0)).hexDigitValue }
     guard text.utf8.count == 64, digits.count == 64 else {
         throw FleetError(
-            "'\(value.path)' takes the SHA-256 of a key as 64 hexadecimal digits (printf %s KEY | sha256sum)", at: value.place)
+            "'\(value.path)' takes the SHA-256 of a key as 64 hexadecimal digits (printf %s KEY | sha256sum)",
+            at: value.place)
     }
     return stride(from: 0, to: 64, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
 }

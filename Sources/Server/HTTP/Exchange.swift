@@ -27,6 +27,8 @@ final class Exchange {
 
     /// The connection; nil once it is gone.
     weak var connection: ServingHandler?
+    /// The number in the answer's id.
+    let number: UInt64
     let request: GenerationRequest
     let writer: ReplyWriter
     let model: ServedModel
@@ -49,10 +51,12 @@ final class Exchange {
     static let pieceBytes = 64 * 1024
 
     init(
-        connection: ServingHandler, request: GenerationRequest, writer: ReplyWriter, model: ServedModel, keepAlive: Bool,
+        connection: ServingHandler, number: UInt64, request: GenerationRequest, writer: ReplyWriter, model: ServedModel,
+        keepAlive: Bool,
         framing: BodyFraming, requestIDHeader: String?, keyName: String?
     ) {
         self.connection = connection
+        self.number = number
         self.request = request
         self.writer = writer
         self.model = model
@@ -70,7 +74,8 @@ final class Exchange {
     }
 
     func produced(sequence index: Int, outputTokens: Int32) {
-        sequences[index].producedTokens = max(sequences[index].producedTokens, min(outputTokens, sequences[index].plan.outputTokens))
+        sequences[index].producedTokens = max(
+            sequences[index].producedTokens, min(outputTokens, sequences[index].plan.outputTokens))
     }
 
     func finished(sequence index: Int, cachedTokens: Int32) {
@@ -134,7 +139,9 @@ final class Exchange {
     private func writeDue(_ index: Int, to buffer: inout ByteBuffer) -> Bool {
         var sequence = sequences[index]
         defer { sequences[index] = sequence }
-        guard sequence.producedTokens > sequence.writtenTokens || (sequence.hasEnded && !sequence.hasClosed) else { return false }
+        guard sequence.producedTokens > sequence.writtenTokens || (sequence.hasEnded && !sequence.hasClosed) else {
+            return false
+        }
         if !sequence.hasOpened {
             sequence.hasOpened = true
             writer.writeOpening(choice: index, plan: sequence.plan, usage: usage(), to: &buffer)
@@ -145,7 +152,8 @@ final class Exchange {
             if buffer.readableBytes >= Self.pieceBytes { return true }
             running.completionTokens += 1
             sequence.writtenTextBytes += writer.writeToken(
-                sequence.writtenTokens, choice: index, plan: sequence.plan, textBytes: sequence.writtenTextBytes, usage: running,
+                sequence.writtenTokens, choice: index, plan: sequence.plan, textBytes: sequence.writtenTextBytes,
+                usage: running,
                 to: &buffer)
             sequence.writtenTokens += 1
         }
@@ -195,7 +203,9 @@ final class Exchange {
 
 extension APIError {
     /// The whole response: head and body.
-    func writeResponse(keepAlive: Bool, requestID: String?, date: DateHeader, isHead: Bool = false, to buffer: inout ByteBuffer) {
+    func writeResponse(
+        keepAlive: Bool, requestID: String?, date: DateHeader, isHead: Bool = false, to buffer: inout ByteBuffer
+    ) {
         var body = ByteBuffer()
         write(to: &body)
         let extra = retryAfterSeconds.map { [("Retry-After", String($0))] } ?? []

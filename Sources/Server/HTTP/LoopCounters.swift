@@ -28,10 +28,13 @@ final class LoopCounters: Sendable {
 
     /// Counts one completion under the pool of its replica; one that no replica saw counts under the first pool.
     func record(_ completion: Completion, side: Side, finish: FinishReason) {
-        outcomes[side.rawValue][pools[side.rawValue].pool(ofReplica: completion.replica)].record(completion, finish: finish)
+        outcomes[side.rawValue][pools[side.rawValue].pool(ofReplica: completion.replica)].record(
+            completion, finish: finish)
     }
 
-    @inline(__always) func add(_ amount: Int = 1, to counter: Counter) { shard.add(UInt64(amount), to: counter.rawValue) }
+    @inline(__always) func add(_ amount: Int = 1, to counter: Counter) {
+        shard.add(UInt64(amount), to: counter.rawValue)
+    }
     func read(_ counter: Counter) -> UInt64 { shard.read(counter.rawValue) }
 }
 

@@ -21,6 +21,8 @@ final class LoopFrontEnd {
         /// Completions still to come: the fleet's and the baseline's.
         var sidesLeft: UInt8 = 0
         var finish = FinishReason.length
+        var answer: UInt64 = 0
+        var maxOutputTokens: Int32 = 0
         /// Keeps the block hashes alive that the request points to.
         var blocks: PromptBlocks?
     }
@@ -44,7 +46,10 @@ final class LoopFrontEnd {
     /// Called with each completed request once both sides have ended.
     var recorder: (any OutcomeRecorder)?
 
-    init(number: UInt16, loop: any EventLoop, scheduler: any SequenceScheduler, settings: ServingSettings, counters: LoopCounters) {
+    init(
+        number: UInt16, loop: any EventLoop, scheduler: any SequenceScheduler, settings: ServingSettings,
+        counters: LoopCounters
+    ) {
         self.number = number
         self.loop = loop
         self.scheduler = scheduler
@@ -80,7 +85,8 @@ final class LoopFrontEnd {
     /// Takes a validated body to the fleet.
     /// - Throws: an `APIError` when it is refused; nothing of it is then left in the fleet.
     func admit(
-        _ request: GenerationRequest, headers: RequestHeaders, keepAlive: Bool, framing: BodyFraming, key: KeyRing.Entry?,
+        _ request: GenerationRequest, headers: RequestHeaders, keepAlive: Bool, framing: BodyFraming,
+        key: KeyRing.Entry?,
         for connection: ServingHandler
     ) throws(APIError) -> Exchange {
         counters.add(to: .requests)
@@ -94,17 +100,25 @@ final class LoopFrontEnd {
             counters.add(to: .requestsRefusedFull)
             throw .overloaded(reason: "front_end_full", retryAfterSeconds: settings.retryAfterSeconds)
         }
+        if let recorder, !recorder.hasRoom(forRequests: inFlight + sequences) {
+            counters.add(to: .requestsRefusedFull)
+            throw APIError(
+                status: 503, message: "The ledger is behind its disk; nothing is accepted that could not be recorded.",
+                type: "server_error", code: "ledger_behind", retryAfterSeconds: settings.retryAfterSeconds)
+        }
         if let key, streamsByKey[key.name, default: 0] >= settings.limits.streamsPerKey {
             throw APIError(
-                status: 429, message: "This key has \(settings.limits.streamsPerKey) requests in flight, which is its limit.",
+                status: 429,
+                message: "This key has \(settings.limits.streamsPerKey) requests in flight, which is its limit.",
                 type: "rate_limit_error", code: "streams_per_key", retryAfterSeconds: settings.retryAfterSeconds)
         }
         exchangeCount += 1
-        let writer = ReplyWriter(
-            request: request, number: mixed(UInt64(number) << 48 ^ exchangeCount ^ UInt64(bitPattern: settings.startedSeconds) << 20),
-            createdSeconds: date.seconds)
+        let answer = mixed(UInt64(number) << 48 ^ exchangeCount ^ UInt64(bitPattern: settings.startedSeconds) << 20)
+        let writer = ReplyWriter(request: request, number: answer, createdSeconds: date.seconds)
         let exchange = Exchange(
-            connection: connection, request: request, writer: writer, model: model, keepAlive: keepAlive, framing: framing,
+            connection: connection, number: answer, request: request, writer: writer, model: model,
+            keepAlive: keepAlive,
+            framing: framing,
             requestIDHeader: headers.requestID, keyName: key?.name)
         try submitAll(exchange, headers: headers, tenant: key?.tenant ?? 0)
         if let key { streamsByKey[key.name, default: 0] += 1 }
@@ -114,7 +128,9 @@ final class LoopFrontEnd {
     }
 
     private func check(_ prompt: PromptMeasure, of request: GenerationRequest, limit: Int32) throws(APIError) {
-        guard prompt.tokens < limit else { throw .contextExceeded(promptTokens: prompt.tokens, outputTokens: nil, limit: limit) }
+        guard prompt.tokens < limit else {
+            throw .contextExceeded(promptTokens: prompt.tokens, outputTokens: nil, limit: limit)
+        }
         let asked = max(request.maxTokens ?? 1, request.minTokens)
         guard Int64(prompt.tokens) + Int64(asked) <= Int64(limit) else {
             throw .contextExceeded(promptTokens: prompt.tokens, outputTokens: asked, limit: limit)
@@ -127,14 +143,17 @@ final class LoopFrontEnd {
             let blocks = prompt.blockHashes.isEmpty ? nil : PromptBlocks(prompt.blockHashes)
             for choice in 0..<body.choices {
                 let plan = ReplyPlan(
-                    request: body, prompt: prompt, choice: choice, contextLeft: exchange.model.maxModelTokens - prompt.tokens,
+                    request: body, prompt: prompt, choice: choice,
+                    contextLeft: exchange.model.maxModelTokens - prompt.tokens,
                     rule: settings.lengths)
                 let slot = takeSlot()
                 let request = fleetRequest(
-                    slot: slot, prompt: prompt, plan: plan, blocks: blocks, exchange: exchange, headers: headers, tenant: tenant)
+                    slot: slot, prompt: prompt, plan: plan, blocks: blocks, exchange: exchange, headers: headers,
+                    tenant: tenant)
                 slots[slot] = Slot(
                     requestID: request.id, exchange: exchange, sequence: Int32(exchange.sequences.count),
-                    sidesLeft: scheduler.hasBaseline ? 2 : 1, finish: plan.finish, blocks: blocks)
+                    sidesLeft: scheduler.hasBaseline ? 2 : 1, finish: plan.finish, answer: exchange.number,
+                    maxOutputTokens: request.maxOutputTokens, blocks: blocks)
                 if case .refused(let reason, let seconds) = scheduler.submit(request) {
                     slots[slot] = Slot()
                     freeSlots.append(Int32(slot))
@@ -148,7 +167,8 @@ final class LoopFrontEnd {
     }
 
     private func fleetRequest(
-        slot: Int, prompt: PromptMeasure, plan: ReplyPlan, blocks: PromptBlocks?, exchange: Exchange, headers: RequestHeaders,
+        slot: Int, prompt: PromptMeasure, plan: ReplyPlan, blocks: PromptBlocks?, exchange: Exchange,
+        headers: RequestHeaders,
         tenant: UInt16
     ) -> Request {
         let body = exchange.request
@@ -219,7 +239,9 @@ final class LoopFrontEnd {
     /// A step of the fleet gave a request more tokens.
     func produced(_ event: TokenEvent) {
         let slot = Int(event.requestID & ((1 << Self.slotBits) - 1))
-        guard slot < slots.count, slots[slot].requestID == event.requestID, let exchange = slots[slot].exchange else { return }
+        guard slot < slots.count, slots[slot].requestID == event.requestID, let exchange = slots[slot].exchange else {
+            return
+        }
         exchange.produced(sequence: Int(slots[slot].sequence), outputTokens: event.outputTokens)
         mark(exchange)
     }
@@ -232,7 +254,11 @@ final class LoopFrontEnd {
         }
         let slot = slots[index]
         counters.record(completion, side: side, finish: slot.finish)
-        recorder?.ended(completion, side: side, finish: slot.finish)
+        recorder?.ended(
+            EndedRequest(
+                completion: completion, side: side, finish: slot.finish, answer: slot.answer,
+                maxOutputTokens: slot.maxOutputTokens, firstBlockHash: slot.blocks?.first ?? 0,
+                blockCount: Int32(slot.blocks?.count ?? 0)))
         if side == .fleet, let exchange = slot.exchange {
             apply(completion, to: exchange, sequence: Int(slot.sequence))
             slots[index].exchange = nil
@@ -250,7 +276,8 @@ final class LoopFrontEnd {
         case .finished: exchange.finished(sequence: sequence, cachedTokens: completion.cachedPromptTokens)
         case .rejected:
             exchange.failed(
-                sequence: sequence, error: .overloaded(reason: "queue_full", retryAfterSeconds: settings.retryAfterSeconds))
+                sequence: sequence,
+                error: .overloaded(reason: "queue_full", retryAfterSeconds: settings.retryAfterSeconds))
         case .cancelled, .failed:
             exchange.failed(
                 sequence: sequence,
@@ -285,6 +312,11 @@ final class LoopFrontEnd {
         if openExchanges == 0 { whenIdle() } else { onIdle = whenIdle }
     }
 
+    /// Ends every request that is still in flight on either side; their completions come.
+    func cancelEverything() {
+        for slot in slots where slot.sidesLeft > 0 { scheduler.cancel(requestID: slot.requestID) }
+    }
+
     /// Fails every exchange that is still open and closes all connections. Returns how many exchanges there were.
     func failEverything() -> Int {
         let open = openExchanges
@@ -297,10 +329,12 @@ final class LoopFrontEnd {
 /// Hashes of one prompt's blocks, at an address that stays the same while a request points to them.
 final class PromptBlocks {
     private let hashes: UnsafeMutablePointer<UInt64>
-    private let count: Int
+    let count: Int
+    let first: UInt64
 
     init(_ values: [UInt64]) {
         count = values.count
+        first = values.first ?? 0
         hashes = .allocate(capacity: max(1, count))
         for (index, value) in values.enumerated() { (hashes + index).initialize(to: value) }
     }
@@ -314,7 +348,20 @@ final class PromptBlocks {
     }
 }
 
-/// Wants to know of every request that ended (the ledger).
+/// One request that ended on one side, with what the ledger keeps of it.
+struct EndedRequest: Equatable {
+    var completion: Completion
+    var side: Side
+    var finish: FinishReason
+    var answer: UInt64
+    var maxOutputTokens: Int32
+    var firstBlockHash: UInt64
+    var blockCount: Int32
+}
+
+/// Wants to know of every request that ended, before its answer leaves (the ledger).
 protocol OutcomeRecorder: AnyObject {
-    func ended(_ completion: Completion, side: Side, finish: FinishReason)
+    /// Whether the ends of so many requests, in flight or to be admitted, are sure to be recorded.
+    func hasRoom(forRequests count: Int) -> Bool
+    func ended(_ request: EndedRequest)
 }

@@ -19,7 +19,8 @@ protocol PlainRoutes: Sendable {
     func isOpen(_ path: String) -> Bool
     /// Called on the connection's event loop.
     func answer(
-        method: HTTPMethod, path: String, headers: HTTPHeaders, body: ByteBuffer?, frontEnd: LoopFrontEnd, key: KeyRing.Entry?
+        method: HTTPMethod, path: String, headers: HTTPHeaders, body: ByteBuffer?, frontEnd: LoopFrontEnd,
+        key: KeyRing.Entry?
     ) -> Result<PlainAnswer, APIError>
 }
 
@@ -34,7 +35,8 @@ struct ServingRoutes: PlainRoutes {
     func isOpen(_ path: String) -> Bool { ["/health", "/ready", "/ping"].contains(path) }
 
     func answer(
-        method: HTTPMethod, path: String, headers: HTTPHeaders, body: ByteBuffer?, frontEnd: LoopFrontEnd, key: KeyRing.Entry?
+        method: HTTPMethod, path: String, headers: HTTPHeaders, body: ByteBuffer?, frontEnd: LoopFrontEnd,
+        key: KeyRing.Entry?
     ) -> Result<PlainAnswer, APIError> {
         if path == "/tokenize" { return tokenize(method: method, body: body, frontEnd: frontEnd) }
         guard let answer = read(path, headers: headers, frontEnd: frontEnd) else {
@@ -52,7 +54,9 @@ struct ServingRoutes: PlainRoutes {
         case "/ready":
             if frontEnd.isDraining { return .failure(.draining) }
             if let reason = notReady() {
-                return .failure(APIError(status: 503, message: reason, type: "server_error", code: "not_ready", retryAfterSeconds: 1))
+                return .failure(
+                    APIError(
+                        status: 503, message: reason, type: "server_error", code: "not_ready", retryAfterSeconds: 1))
             }
             return .success(PlainAnswer(body: ByteBuffer(string: "{\"status\":\"ready\"}\n")))
         case "/version":
@@ -66,7 +70,8 @@ struct ServingRoutes: PlainRoutes {
             let format = ExpositionFormat(accept: accept)
             let type: StaticString =
                 format == .prometheus
-                ? "text/plain; version=0.0.4; charset=utf-8" : "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                ? "text/plain; version=0.0.4; charset=utf-8"
+                : "application/openmetrics-text; version=1.0.0; charset=utf-8"
             return .success(PlainAnswer(contentType: type, body: metrics(format)))
         case "/v1/models": return .success(PlainAnswer(body: Self.list(frontEnd.settings)))
         default:
@@ -104,7 +109,9 @@ struct ServingRoutes: PlainRoutes {
     }
 
     /// How many tokens a prompt counts, as vLLM's route of that name answers; the ids themselves are not modelled.
-    private func tokenize(method: HTTPMethod, body: ByteBuffer?, frontEnd: LoopFrontEnd) -> Result<PlainAnswer, APIError> {
+    private func tokenize(
+        method: HTTPMethod, body: ByteBuffer?, frontEnd: LoopFrontEnd
+    ) -> Result<PlainAnswer, APIError> {
         guard method == .POST else {
             return .failure(APIError(status: 405, message: "Use POST for /tokenize.", code: "method_not_allowed"))
         }

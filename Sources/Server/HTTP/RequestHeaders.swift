@@ -21,8 +21,10 @@ struct RequestHeaders: Equatable {
         for (name, value) in headers {
             switch name.count {
             case 12 where name.lowercased() == "x-request-id": requestID = ResponseHead.acceptableRequestID(value)
-            case 13 where name.lowercased() == "x-slo-ttft-ms": ttftTargetMicroseconds = try Self.microseconds(name, value)
-            case 13 where name.lowercased() == "x-slo-tpot-ms": tpotTargetMicroseconds = try Self.microseconds(name, value)
+            case 13 where name.lowercased() == "x-slo-ttft-ms":
+                ttftTargetMicroseconds = try Self.microseconds(name, value)
+            case 13 where name.lowercased() == "x-slo-tpot-ms":
+                tpotTargetMicroseconds = try Self.microseconds(name, value)
             case 15 where name.lowercased() == "x-session-token":
                 session = value.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 } | 1
             default: break

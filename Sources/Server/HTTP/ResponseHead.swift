@@ -18,7 +18,8 @@ enum BodyFraming: Equatable {
 /// Writes status lines and header fields.
 enum ResponseHead {
     static func write(
-        status: Int, contentType: StaticString, framing: BodyFraming, keepAlive: Bool, requestID: String?, date: DateHeader,
+        status: Int, contentType: StaticString, framing: BodyFraming, keepAlive: Bool, requestID: String?,
+        date: DateHeader,
         extra: [(String, String)] = [], to buffer: inout ByteBuffer
     ) {
         buffer.writeStaticString("HTTP/1.1 ")
@@ -71,7 +72,9 @@ enum ResponseHead {
 
     /// A client's request id is echoed only if it is short and cannot break out of its header line.
     static func acceptableRequestID(_ value: String?) -> String? {
-        guard let value, (1...128).contains(value.utf8.count), value.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return nil }
+        guard let value, (1...128).contains(value.utf8.count), value.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+            return nil
+        }
         return value
     }
 }
@@ -96,7 +99,8 @@ struct DateHeader: Equatable {
         let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
         let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
         func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
-        return "\(days[Int(parts.tm_wday)]), \(two(parts.tm_mday)) \(months[Int(parts.tm_mon)]) \(parts.tm_year + 1900) "
+        return
+            "\(days[Int(parts.tm_wday)]), \(two(parts.tm_mday)) \(months[Int(parts.tm_mon)]) \(parts.tm_year + 1900) "
             + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)) GMT"
     }
 }

@@ -131,7 +131,9 @@ final class ServingHandler: ChannelInboundHandler {
         deadline = nil
         if exchange == nil, waiting.isEmpty {
             handle(request)
-        } else if waiting.count < Self.pipelineLimit, waiting.reduce(0, { $0 + ($1.body?.readableBytes ?? 0) }) <= frontEnd.settings.limits.bodyBytes {
+        } else if waiting.count < Self.pipelineLimit,
+            waiting.reduce(0, { $0 + ($1.body?.readableBytes ?? 0) }) <= frontEnd.settings.limits.bodyBytes
+        {
             waiting.append(request)
         } else {
             close()
@@ -163,14 +165,16 @@ final class ServingHandler: ChannelInboundHandler {
             return
         }
         let answer = routes.answer(
-            method: request.head.method, path: path, headers: request.head.headers, body: request.body, frontEnd: frontEnd, key: key)
+            method: request.head.method, path: path, headers: request.head.headers, body: request.body,
+            frontEnd: frontEnd, key: key)
         switch answer {
         case .success(let answer):
             guard let context else { return }
             var buffer = context.channel.allocator.buffer(capacity: 512 + answer.body.readableBytes)
             ResponseHead.write(
                 status: answer.status, contentType: answer.contentType, framing: .length(answer.body.readableBytes),
-                keepAlive: keepsAlive(request.head), requestID: requestID(request.head), date: frontEnd.date, extra: answer.extra,
+                keepAlive: keepsAlive(request.head), requestID: requestID(request.head), date: frontEnd.date,
+                extra: answer.extra,
                 to: &buffer)
             if !isHead {
                 var body = answer.body
@@ -184,7 +188,8 @@ final class ServingHandler: ChannelInboundHandler {
     private func generate(_ endpoint: GenerationEndpoint, _ request: Incoming) {
         guard request.head.method == .POST else {
             respond(
-                APIError(status: 405, message: "Use POST for \(request.head.uri).", code: "method_not_allowed"), head: request.head)
+                APIError(status: 405, message: "Use POST for \(request.head.uri).", code: "method_not_allowed"),
+                head: request.head)
             return
         }
         do throws(APIError) {
@@ -196,7 +201,8 @@ final class ServingHandler: ChannelInboundHandler {
             let isVersion11 = request.head.version.major == 1 && request.head.version.minor >= 1
             let keepAlive = keepsAlive(request.head) && (isVersion11 || !parsed.stream)
             exchange = try frontEnd.admit(
-                parsed, headers: headers, keepAlive: keepAlive, framing: isVersion11 ? .chunked : .untilClose, key: key, for: self)
+                parsed, headers: headers, keepAlive: keepAlive, framing: isVersion11 ? .chunked : .untilClose, key: key,
+                for: self)
         } catch {
             if error.status == 400 || error.status == 404 { frontEnd.counters.add(to: .requestsRefusedInvalid) }
             respond(error, head: request.head)
@@ -216,7 +222,8 @@ final class ServingHandler: ChannelInboundHandler {
         if keys.isOpen { return nil }
         guard let key = KeyRing.bearer(head.headers.first(name: "authorization")) else {
             frontEnd.counters.add(to: .requestsRefusedUnauthorised)
-            throw APIError(status: 401, message: "An API key is needed: `Authorization: Bearer KEY`.", code: "missing_api_key")
+            throw APIError(
+                status: 401, message: "An API key is needed: `Authorization: Bearer KEY`.", code: "missing_api_key")
         }
         guard let entry = keys.entry(forKey: key) else {
             frontEnd.counters.add(to: .requestsRefusedUnauthorised)
@@ -230,7 +237,8 @@ final class ServingHandler: ChannelInboundHandler {
         var buffer = context.channel.allocator.buffer(capacity: 512)
         let keepAlive = keepAlive && head.map(keepsAlive) ?? false
         error.writeResponse(
-            keepAlive: keepAlive, requestID: head.flatMap(requestID), date: frontEnd.date, isHead: head?.method == .HEAD, to: &buffer)
+            keepAlive: keepAlive, requestID: head.flatMap(requestID), date: frontEnd.date,
+            isHead: head?.method == .HEAD, to: &buffer)
         send(buffer, keepAlive: keepAlive)
     }
 
@@ -250,7 +258,9 @@ final class ServingHandler: ChannelInboundHandler {
         } else {
             isClosing = true
             waiting.removeAll()
-            context.writeAndFlush(wrapOutboundOut(buffer)).assumeIsolated().whenComplete { [weak self] _ in self?.close() }
+            context.writeAndFlush(wrapOutboundOut(buffer)).assumeIsolated().whenComplete { [weak self] _ in
+                self?.close()
+            }
         }
     }
 
@@ -302,7 +312,9 @@ final class ServingHandler: ChannelInboundHandler {
             isClosing = true
             guard let context else { return }
             let nothing = context.channel.allocator.buffer(capacity: 0)
-            context.writeAndFlush(wrapOutboundOut(nothing)).assumeIsolated().whenComplete { [weak self] _ in self?.close() }
+            context.writeAndFlush(wrapOutboundOut(nothing)).assumeIsolated().whenComplete { [weak self] _ in
+                self?.close()
+            }
         }
     }
 

@@ -42,7 +42,9 @@ final class FrontEndTable: Sendable {
 
     /// The front end of the loop that calls.
     func frontEnd(of loop: any EventLoop) -> LoopFrontEnd {
-        guard let index = indices[ObjectIdentifier(loop)] else { preconditionFailure("a channel on an event loop without a front end") }
+        guard let index = indices[ObjectIdentifier(loop)] else {
+            preconditionFailure("a channel on an event loop without a front end")
+        }
         return fronts[index].value
     }
 
@@ -68,7 +70,8 @@ final class ServingListener: Sendable {
     ///   - connectionLimit: connections at one time over all listeners that share `connections`.
     ///   - prepare: adds handlers in front, such as TLS.
     init(
-        address: ListenAddress, group: any EventLoopGroup, fronts: FrontEndTable, routes: any PlainRoutes, connectionLimit: Int,
+        address: ListenAddress, group: any EventLoopGroup, fronts: FrontEndTable, routes: any PlainRoutes,
+        connectionLimit: Int,
         connections: ConnectionCount, prepare: (@Sendable (any Channel) throws -> Void)? = nil
     ) async throws {
         let bootstrap = ServerBootstrap(group: group)

@@ -55,8 +55,12 @@ extension ByteBuffer {
 
     /// Writes a number of 16 hexadecimal digits.
     mutating func writeHexadecimal(_ value: UInt64) {
-        for shift in stride(from: 60, through: 0, by: -4) { writeInteger(hexadecimalDigit(UInt8((value >> UInt64(shift)) & 15))) }
+        for shift in stride(from: 60, through: 0, by: -4) {
+            writeInteger(hexadecimalDigit(UInt8((value >> UInt64(shift)) & 15)))
+        }
     }
 }
 
-private func hexadecimalDigit(_ nibble: UInt8) -> UInt8 { nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10 }
+private func hexadecimalDigit(_ nibble: UInt8) -> UInt8 {
+    nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10
+}

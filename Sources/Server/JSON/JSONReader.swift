@@ -92,7 +92,9 @@ struct JSONReader {
             return false
         }
         if memberSeen {
-            guard byte == UInt8(ascii: ",") else { throw error("expected ',' or '\(Character(UnicodeScalar(closing)))'") }
+            guard byte == UInt8(ascii: ",") else {
+                throw error("expected ',' or '\(Character(UnicodeScalar(closing)))'")
+            }
             position += 1
             skipWhitespace()
             if peekByte() == closing { throw error("a comma before the end of a container") }
@@ -173,7 +175,8 @@ struct JSONReader {
     private mutating func skipEscape() throws(JSONError) {
         guard position + 1 < bytes.count else { throw error("the document ends inside a string") }
         switch bytes[position + 1] {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"), UInt8(ascii: "n"),
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"),
+            UInt8(ascii: "n"),
             UInt8(ascii: "r"), UInt8(ascii: "t"):
             position += 2
         case UInt8(ascii: "u"):
@@ -189,7 +192,9 @@ struct JSONReader {
         if peekByte() == UInt8(ascii: "-") { position += 1 }
         let firstDigit = position
         try takeDigits()
-        if bytes[firstDigit] == UInt8(ascii: "0"), position > firstDigit + 1 { throw error("a number with a leading zero") }
+        if bytes[firstDigit] == UInt8(ascii: "0"), position > firstDigit + 1 {
+            throw error("a number with a leading zero")
+        }
         var isInteger = true
         if peekByte() == UInt8(ascii: ".") {
             isInteger = false
@@ -211,7 +216,9 @@ struct JSONReader {
 
     private mutating func takeDigits() throws(JSONError) {
         let start = position
-        while position < bytes.count, bytes[position] >= UInt8(ascii: "0"), bytes[position] <= UInt8(ascii: "9") { position += 1 }
+        while position < bytes.count, bytes[position] >= UInt8(ascii: "0"), bytes[position] <= UInt8(ascii: "9") {
+            position += 1
+        }
         if position == start { throw error("expected a digit") }
     }
 
@@ -276,7 +283,8 @@ struct JSONReader {
         }
         let unit = hexadecimal(at: index + 2) ?? 0xFFFD
         guard (0xD800..<0xE000).contains(unit) else { return (unit, index + 6) }
-        if unit < 0xDC00, index + 12 <= limit, bytes[index + 6] == UInt8(ascii: "\\"), bytes[index + 7] == UInt8(ascii: "u"),
+        if unit < 0xDC00, index + 12 <= limit, bytes[index + 6] == UInt8(ascii: "\\"),
+            bytes[index + 7] == UInt8(ascii: "u"),
             let low = hexadecimal(at: index + 8), (0xDC00..<0xE000).contains(low)
         {
             return (0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00), index + 12)
@@ -319,7 +327,9 @@ struct JSONReader {
     private mutating func literal(_ word: StaticString) throws(JSONError) {
         let count = word.utf8CodeUnitCount
         guard position + count <= bytes.count else { throw error("expected '\(word)'") }
-        for offset in 0..<count where bytes[position + offset] != word.utf8Start[offset] { throw error("expected '\(word)'") }
+        for offset in 0..<count where bytes[position + offset] != word.utf8Start[offset] {
+            throw error("expected '\(word)'")
+        }
         position += count
     }
 }

@@ -75,7 +75,8 @@ struct CellGauges: Sendable {
                 gauges.usage = gauges.usage + cell.usage(ofReplica: replica)
                 replicas.append(
                     ReplicaView(
-                        number: pool.firstReplicaNumber + Int32(replica - range.lowerBound), phase: cell.phase(ofReplica: replica),
+                        number: pool.firstReplicaNumber + Int32(replica - range.lowerBound),
+                        phase: cell.phase(ofReplica: replica),
                         waitingRequests: load.waitingRequests, runningRequests: load.runningRequests,
                         kvUse: load.totalKVBlocks > 0 ? Double(used) / Double(load.totalKVBlocks) : 0))
             }

@@ -149,6 +149,7 @@ final class TallyObserver: OutcomeSink {
     func completed(_ completion: Completion) { tally.completed(completion) }
     func produced(_ token: TokenEvent) {}
     func gaps(firstPicoseconds: Int64, incrementPicoseconds: Int64, steps: Int32, count: Int32) {
-        tally.gaps(firstPicoseconds: firstPicoseconds, incrementPicoseconds: incrementPicoseconds, steps: steps, count: count)
+        tally.gaps(
+            firstPicoseconds: firstPicoseconds, incrementPicoseconds: incrementPicoseconds, steps: steps, count: count)
     }
 }

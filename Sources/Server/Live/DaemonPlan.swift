@@ -46,8 +46,10 @@ public struct DaemonPlan: Sendable {
     }
 
     /// What requests on the serving listener are judged by.
-    func settings(startedSeconds: Int64) -> ServingSettings {
-        var settings = ServingSettings(models: modelNames.map { ServedModel(name: $0, maxModelTokens: maxModelTokens) })
+    /// - Parameter models: what is served, when a reload must not change it.
+    func settings(startedSeconds: Int64, models: [ServedModel]? = nil) -> ServingSettings {
+        var settings = ServingSettings(
+            models: models ?? modelNames.map { ServedModel(name: $0, maxModelTokens: maxModelTokens) })
         settings.limits = configuration.limits
         settings.lengths = configuration.lengths
         settings.retryAfterSeconds = configuration.service.retryAfterSeconds
@@ -66,7 +68,8 @@ public struct DaemonPlan: Sendable {
         [TenantLimits()]
             + fleet.tenants.map {
                 TenantLimits(
-                    requestsPerMinute: $0.requestsPerMinute.map(Int64.init), tokensPerMinute: $0.tokensPerMinute.map(Int64.init),
+                    requestsPerMinute: $0.requestsPerMinute.map(Int64.init),
+                    tokensPerMinute: $0.tokensPerMinute.map(Int64.init),
                     maxConcurrent: $0.maxConcurrent.map(Int64.init))
             }
     }
@@ -74,7 +77,10 @@ public struct DaemonPlan: Sendable {
     /// What was planned, one line each, for `--check` and `--topology`.
     public var summary: [String] {
         var lines = ["fleet \(fleet.name): " + fleet.caption.joined(separator: "; ") + "; \(fleet.cells) cells"]
-        if let baseline { lines.append("baseline \(baseline.name): " + baseline.caption.joined(separator: "; ") + "; \(baseline.cells) cells") }
+        if let baseline {
+            lines.append(
+                "baseline \(baseline.name): " + baseline.caption.joined(separator: "; ") + "; \(baseline.cells) cells")
+        }
         lines.append("model names: " + modelNames.joined(separator: ", ") + "; context \(maxModelTokens) tokens")
         lines.append("time scale \(configuration.timeScale)")
         lines.append("grade \(fleet.grade.rawValue)")

@@ -51,20 +51,30 @@ struct FleetControl: Sendable {
     func order(_ name: String, node id: String) async -> Result<Int, APIError> {
         let orders: [String: ReplicaOrder] = ["drain": .drain, "fail": .fail(.fail), "restore": .restore]
         guard let order = orders[name] else {
-            return .failure(APIError(status: 404, message: "`\(name)` is no order; known are drain, fail and restore.", code: "not_found"))
+            return .failure(
+                APIError(
+                    status: 404, message: "`\(name)` is no order; known are drain, fail and restore.", code: "not_found"
+                ))
         }
         guard let node = Self.nodes(of: yards[0]).first(where: { $0.id == id }) else {
-            return .failure(APIError(status: 404, message: "The fleet has no node `\(id)`; GET /v1/fleet lists them.", code: "not_found"))
+            return .failure(
+                APIError(
+                    status: 404, message: "The fleet has no node `\(id)`; GET /v1/fleet lists them.", code: "not_found")
+            )
         }
         for replica in node.replicas {
             guard let place = yards[0].location(ofReplica: replica) else { continue }
             var isSent = false
             for _ in 0..<100 where !isSent {
-                isSent = (try? await loop.submit { scheduler.value.order(order, replica: place.index, cell: place.cell) }.get()) ?? false
+                isSent =
+                    (try? await loop.submit { scheduler.value.order(order, replica: place.index, cell: place.cell) }
+                        .get()) ?? false
                 if !isSent { try? await Task.sleep(for: .milliseconds(1)) }
             }
             guard isSent else {
-                return .failure(APIError(status: 503, message: "The cell of replica \(replica) takes no orders.", type: "server_error"))
+                return .failure(
+                    APIError(
+                        status: 503, message: "The cell of replica \(replica) takes no orders.", type: "server_error"))
             }
         }
         return .success(node.replicas.count)
@@ -115,8 +125,10 @@ struct FleetControl: Sendable {
     }
 
     private static func write(_ view: ReplicaView?, number: Int32, slots: Int32, to buffer: inout ByteBuffer) {
-        buffer.writeString("{\"replica\":\(number),\"state\":\"\(name(view?.phase))\",\"running\":\(view?.runningRequests ?? 0),")
-        buffer.writeString("\"waiting\":\(view?.waitingRequests ?? 0),\"slots\":\(slots),\"kvUse\":\(view?.kvUse ?? 0)}")
+        buffer.writeString(
+            "{\"replica\":\(number),\"state\":\"\(name(view?.phase))\",\"running\":\(view?.runningRequests ?? 0),")
+        buffer.writeString(
+            "\"waiting\":\(view?.waitingRequests ?? 0),\"slots\":\(slots),\"kvUse\":\(view?.kvUse ?? 0)}")
     }
 
     private static func name(_ phase: ReplicaPhase?) -> String {

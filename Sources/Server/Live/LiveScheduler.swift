@@ -51,7 +51,8 @@ final class LiveScheduler: SequenceScheduler {
         switch fleetPort.submit(request, at: request.arrivalNanoseconds) {
         case .sent(let chosen): cell = chosen
         case .refused(let refusal, let nanoseconds):
-            return .refused(reason: Self.code(refusal), retryAfterSeconds: Int(max(1, (nanoseconds + 999_999_999) / 1_000_000_000)))
+            return .refused(
+                reason: Self.code(refusal), retryAfterSeconds: Int(max(1, (nanoseconds + 999_999_999) / 1_000_000_000)))
         }
         let slot = Int(request.id & ((1 << LoopFrontEnd.slotBits) - 1))
         if slot >= places.count { places.append(contentsOf: repeatElement(Place(), count: slot + 1 - places.count)) }
@@ -69,7 +70,8 @@ final class LiveScheduler: SequenceScheduler {
         missedByBaseline.append(
             Completion(
                 requestID: shadow.id, arrivalNanoseconds: shadow.arrivalNanoseconds, scheduledNanoseconds: -1,
-                firstTokenNanoseconds: -1, lastTokenNanoseconds: -1, promptTokens: shadow.promptTokens, cachedPromptTokens: 0,
+                firstTokenNanoseconds: -1, lastTokenNanoseconds: -1, promptTokens: shadow.promptTokens,
+                cachedPromptTokens: 0,
                 outputTokens: 0, preemptions: 0, replica: -1, session: shadow.prefix.session, tenant: shadow.tenant,
                 frontEnd: shadow.frontEnd, priorityClass: shadow.priorityClass, status: .rejected))
         waker.wake()
@@ -94,7 +96,9 @@ final class LiveScheduler: SequenceScheduler {
     }
 
     /// Gives an order to a replica of the fleet. False when the cell's ring is full.
-    func order(_ order: ReplicaOrder, replica: Int, cell: Int) -> Bool { fleetPort.order(order, replica: replica, cell: cell) }
+    func order(_ order: ReplicaOrder, replica: Int, cell: Int) -> Bool {
+        fleetPort.order(order, replica: replica, cell: cell)
+    }
 
     /// Takes what the cells have sent and lets the connections write what is due.
     func drain() {
@@ -106,7 +110,8 @@ final class LiveScheduler: SequenceScheduler {
         _ = fleetPort.takeReplies(limit: Self.batch) { reply in
             switch reply {
             case .produced(let event):
-                front.counters.emissionLag.record(Double(fleet.clock.latenessNanoseconds(of: event.atNanoseconds)) * 1e-9)
+                front.counters.emissionLag.record(
+                    Double(fleet.clock.latenessNanoseconds(of: event.atNanoseconds)) * 1e-9)
                 front.produced(event)
             case .completed(let completion): front.completed(completion, side: .fleet)
             }

@@ -9,6 +9,7 @@ import Ledger
 import NIOCore
 import Report
 import StepModel
+import Synchronization
 import WaitFree
 import Yard
 
@@ -16,7 +17,7 @@ import Yard
 final class LiveYard: Sendable {
     let side: Side
     let plan: FleetPlan
-    let account: FleetAccount
+    private let books: Mutex<FleetAccount>
     let clock: ModelledClock
     let mesh: Mesh
     let cells: [CellThread]
@@ -29,14 +30,16 @@ final class LiveYard: Sendable {
         self.side = side
         self.plan = plan
         self.promise = promise
-        account = FleetAccount(plan)
+        books = Mutex(FleetAccount(plan))
         clock = ModelledClock(scale: scale)
         configurations = plan.cellConfigurations(seed: seed)
-        let mesh = try Mesh(frontEnds: frontEnds, cells: configurations.count, inboxCapacity: 4096, outboxCapacity: 16_384)
+        let mesh = try Mesh(
+            frontEnds: frontEnds, cells: configurations.count, inboxCapacity: 4096, outboxCapacity: 16_384)
         self.mesh = mesh
         let clock = clock
         cells = configurations.indices.map { number in
-            CellThread(name: "\(side == .fleet ? "cell" : "shadow")-\(number)", clock: clock, bell: mesh.cellBells[number])
+            CellThread(
+                name: "\(side == .fleet ? "cell" : "shadow")-\(number)", clock: clock, bell: mesh.cellBells[number])
         }
     }
 
@@ -78,6 +81,12 @@ final class LiveYard: Sendable {
 
     // MARK: Figures
 
+    /// Price and power; a reload replaces them, and the books are then restated at the new prices from the start.
+    var account: FleetAccount {
+        get { books.withLock { $0 } }
+        set { books.withLock { $0 = newValue } }
+    }
+
     /// Gauges per pool, over all cells, as last published.
     var gauges: [PoolGauges] {
         var sums = [PoolGauges](repeating: PoolGauges(), count: plan.pools.count)
@@ -92,11 +101,12 @@ final class LiveYard: Sendable {
         var activities = [PoolActivity](repeating: PoolActivity(), count: plan.pools.count)
         for (index, pool) in gauges.enumerated() { activities[index] = PoolActivity(pool.usage) }
         return Settlement(
-            account: account, activities: activities, windowNanoseconds: coveringWindow(clock.nowNanoseconds, activities))
+            account: account, activities: activities,
+            windowNanoseconds: coveringWindow(clock.nowNanoseconds, activities))
     }
 
     /// The side's books from the start to now, with every latency.
-    func report(workload: String, seed: UInt64, effort: RunEffort) async -> ComparisonReport.Side {
+    func report(workload: String, seed: UInt64, effort: RunEffort) async -> ComparisonSide {
         var tally = Tally(promise: promise)
         var activities = [PoolActivity](repeating: PoolActivity(), count: plan.pools.count)
         var window = clock.nowNanoseconds
@@ -108,11 +118,13 @@ final class LiveYard: Sendable {
                 activities[index].merge(PoolActivity(pool.usage))
             }
         }
+        let account = account
         let settlement = Settlement(
             account: account, activities: activities, windowNanoseconds: coveringWindow(window, activities))
         let subject = RunSubject(workload: workload, seed: seed, grade: account.grade, assumptions: [])
-        return ComparisonReport.Side(
-            report: SimulationReport(account: account, subject: subject, tally: tally, settlement: settlement, effort: effort),
+        return ComparisonSide(
+            report: SimulationReport(
+                account: account, subject: subject, tally: tally, settlement: settlement, effort: effort),
             instances: Int64(plan.instances), keepsPromise: tally.keepsPromise)
     }
 

@@ -2,7 +2,7 @@
 // The wall clock that tells cells the time.
 //===----------------------------------------------------------------------===//
 
-import Glibc
+import NIOCore
 import Synchronization
 
 /// How fast modelled time runs.
@@ -35,9 +35,7 @@ final class ModelledClock: Sendable {
     }
 
     static func monotonicNanoseconds() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+        Int64(NIODeadline.now().uptimeNanoseconds)
     }
 
     /// The time now.

@@ -58,6 +58,7 @@ final class Sampler: Sendable {
         let gauges = view.yards.map { yard in yard.gauges.reduce(PoolGauges()) { $0 + $1 } }
         let rooms = view.yards.map { yard in yard.cells.reduce(0) { $0 + $1.lastGauges.roomRequests } }
         state.withLock { state in
+            if state.points.last?.unixSeconds == unixSeconds { return }
             defer { state.last = totals }
             guard state.last.count == totals.count else { return }
             let sides = totals.indices.map { index in
@@ -80,8 +81,12 @@ final class Sampler: Sendable {
             point.chipWatts = max(0, (now.chipJoules - last.chipJoules) / seconds)
             point.wallWatts = max(0, (now.wallJoules - last.wallJoules) / seconds)
         }
-        if now.ttft.count > last.ttft.count { point.ttftSeconds = (now.ttft.sum - last.ttft.sum) / Double(now.ttft.count - last.ttft.count) }
-        if now.tpot.count > last.tpot.count { point.tpotSeconds = (now.tpot.sum - last.tpot.sum) / Double(now.tpot.count - last.tpot.count) }
+        if now.ttft.count > last.ttft.count {
+            point.ttftSeconds = (now.ttft.sum - last.ttft.sum) / Double(now.ttft.count - last.ttft.count)
+        }
+        if now.tpot.count > last.tpot.count {
+            point.tpotSeconds = (now.tpot.sum - last.tpot.sum) / Double(now.tpot.count - last.tpot.count)
+        }
         return point
     }
 

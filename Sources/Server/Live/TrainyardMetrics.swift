@@ -69,17 +69,24 @@ struct MetricsView: Sendable {
     private func writeRequests(_ page: inout Exposition) {
         page.family("trainyard_requests_total", .counter, help: "Requests that ended, by outcome.")
         let kinds: [(OutcomeCounters.Counter, String)] = [
-            (.finishedByLength, "length"), (.finishedByStop, "stop"), (.cancelled, "cancelled"), (.failed, "failed"), (.rejected, "rejected"),
+            (.finishedByLength, "length"), (.finishedByStop, "stop"), (.cancelled, "cancelled"), (.failed, "failed"),
+            (.rejected, "rejected"),
         ]
         forEachPool { yard, pool in
-            for (counter, name) in kinds { page.sample(labels(yard, pool) + [("outcome", name)], count: sum(yard, pool, counter)) }
+            for (counter, name) in kinds {
+                page.sample(labels(yard, pool) + [("outcome", name)], count: sum(yard, pool, counter))
+            }
         }
-        page.family("trainyard_tokens_total", .counter, help: "Tokens of requests that ended: prompt, of these found in the prefix cache, output.")
+        page.family(
+            "trainyard_tokens_total", .counter,
+            help: "Tokens of requests that ended: prompt, of these found in the prefix cache, output.")
         let tokens: [(OutcomeCounters.Counter, String)] = [
             (.promptTokens, "prompt"), (.cachedPromptTokens, "cached_prompt"), (.outputTokens, "output"),
         ]
         forEachPool { yard, pool in
-            for (counter, name) in tokens { page.sample(labels(yard, pool) + [("kind", name)], count: sum(yard, pool, counter)) }
+            for (counter, name) in tokens {
+                page.sample(labels(yard, pool) + [("kind", name)], count: sum(yard, pool, counter))
+            }
         }
         page.family("trainyard_preemptions_total", .counter, help: "Preemptions of requests that ended.")
         forEachPool { yard, pool in page.sample(labels(yard, pool), count: sum(yard, pool, .preemptions)) }
@@ -87,8 +94,14 @@ struct MetricsView: Sendable {
 
     private func writeLatencies(_ page: inout Exposition) {
         let families: [(String, String, (OutcomeCounters) -> HistogramShard)] = [
-            ("trainyard_time_to_first_token_seconds", "Modelled time from arrival to the first token.", { $0.timeToFirstToken }),
-            ("trainyard_time_per_output_token_seconds", "Modelled mean gap between tokens of one request.", { $0.timePerOutputToken }),
+            (
+                "trainyard_time_to_first_token_seconds", "Modelled time from arrival to the first token.",
+                { $0.timeToFirstToken }
+            ),
+            (
+                "trainyard_time_per_output_token_seconds", "Modelled mean gap between tokens of one request.",
+                { $0.timePerOutputToken }
+            ),
             ("trainyard_request_duration_seconds", "Modelled time from arrival to the last token.", { $0.endToEnd }),
             ("trainyard_queue_time_seconds", "Modelled time from arrival to the first step.", { $0.queue }),
         ]
@@ -121,7 +134,8 @@ struct MetricsView: Sendable {
         }
         page.family("trainyard_room_requests", .gauge, help: "Requests that wait in front of the replicas.")
         for yard in yards {
-            page.sample([("side", Self.name(yard.side))], Double(yard.cells.reduce(0) { $0 + $1.lastGauges.roomRequests }))
+            page.sample(
+                [("side", Self.name(yard.side))], Double(yard.cells.reduce(0) { $0 + $1.lastGauges.roomRequests }))
         }
     }
 
@@ -129,11 +143,23 @@ struct MetricsView: Sendable {
         let gauges = yards.map(\.gauges)
         let families: [(String, String, (ReplicaUsage) -> Double)] = [
             ("trainyard_steps_total", "Steps of replicas.", { Double($0.steps) }),
-            ("trainyard_busy_seconds_total", "Modelled time in steps, over replicas.", { Double($0.busyPicoseconds) * 1e-12 }),
+            (
+                "trainyard_busy_seconds_total", "Modelled time in steps, over replicas.",
+                { Double($0.busyPicoseconds) * 1e-12 }
+            ),
             ("trainyard_computed_tokens_total", "Tokens that steps computed for sequences.", { Double($0.realTokens) }),
-            ("trainyard_padding_tokens_total", "Tokens that static shapes added to steps.", { Double($0.paddedTokens) }),
-            ("trainyard_prefix_query_tokens_total", "Prompt tokens looked up in prefix caches.", { Double($0.prefixQueryTokens) }),
-            ("trainyard_prefix_hit_tokens_total", "Prompt tokens found in prefix caches.", { Double($0.prefixHitTokens) }),
+            (
+                "trainyard_padding_tokens_total", "Tokens that static shapes added to steps.",
+                { Double($0.paddedTokens) }
+            ),
+            (
+                "trainyard_prefix_query_tokens_total", "Prompt tokens looked up in prefix caches.",
+                { Double($0.prefixQueryTokens) }
+            ),
+            (
+                "trainyard_prefix_hit_tokens_total", "Prompt tokens found in prefix caches.",
+                { Double($0.prefixHitTokens) }
+            ),
         ]
         for (name, help, pick) in families {
             page.family(name, .counter, help: help)
@@ -146,14 +172,20 @@ struct MetricsView: Sendable {
     /// Energy by where it goes, and money, from the start to now.
     private func writeBooks(_ page: inout Exposition) {
         let settlements = yards.map { $0.settlement() }
-        page.family("trainyard_energy_joules_total", .counter, help: "Modelled energy by component; all but the chips' add up to the wall with them.")
+        page.family(
+            "trainyard_energy_joules_total", .counter,
+            help: "Modelled energy by component; all but the chips' add up to the wall with them.")
         for (yard, settlement) in zip(yards, settlements) {
             for (pool, energy) in settlement.energies.enumerated() {
                 let parts: [(String, Int128)] = [
-                    ("chip_active", energy.activeNanojoules), ("chip_idle", energy.idleNanojoules), ("chip_spare", energy.spareNanojoules),
-                    ("conversion", energy.conversionNanojoules), ("host", energy.hostNanojoules), ("network", energy.networkNanojoules),
+                    ("chip_active", energy.activeNanojoules), ("chip_idle", energy.idleNanojoules),
+                    ("chip_spare", energy.spareNanojoules),
+                    ("conversion", energy.conversionNanojoules), ("host", energy.hostNanojoules),
+                    ("network", energy.networkNanojoules),
                 ]
-                for (name, nanojoules) in parts { page.sample(labels(yard, pool) + [("component", name)], Double(nanojoules) * 1e-9) }
+                for (name, nanojoules) in parts {
+                    page.sample(labels(yard, pool) + [("component", name)], Double(nanojoules) * 1e-9)
+                }
             }
         }
         writeBoundaries(&page, settlements)
@@ -164,26 +196,34 @@ struct MetricsView: Sendable {
         }
         page.family("trainyard_carbon_grams_total", .counter, help: "Operational emissions in grams of CO2 equivalent.")
         for (yard, settlement) in zip(yards, settlements) {
-            if let grams = settlement.gramsCO2e { page.sample([("side", Self.name(yard.side)), ("fleet", yard.plan.name)], grams) }
+            if let grams = settlement.gramsCO2e {
+                page.sample([("side", Self.name(yard.side)), ("fleet", yard.plan.name)], grams)
+            }
         }
     }
 
     private func writeBoundaries(_ page: inout Exposition, _ settlements: [Settlement]) {
-        page.family("trainyard_boundary_energy_joules_total", .counter, help: "Modelled energy up to a boundary: chip, wall, facility.")
+        page.family(
+            "trainyard_boundary_energy_joules_total", .counter,
+            help: "Modelled energy up to a boundary: chip, wall, facility.")
         for (yard, settlement) in zip(yards, settlements) {
             let side: Labels = [("side", Self.name(yard.side)), ("fleet", yard.plan.name)]
             page.sample(side + [("boundary", "chip")], settlement.chipJoules)
             page.sample(side + [("boundary", "wall")], settlement.wallJoules)
             if let facility = settlement.facilityJoules { page.sample(side + [("boundary", "facility")], facility) }
         }
-        page.family("trainyard_grade_info", .gauge, help: "1, labelled with the weakest grade that the side's figures rest on.")
+        page.family(
+            "trainyard_grade_info", .gauge, help: "1, labelled with the weakest grade that the side's figures rest on.")
         for yard in yards {
-            page.sample([("side", Self.name(yard.side)), ("fleet", yard.plan.name), ("grade", yard.plan.grade.rawValue)], 1)
+            page.sample(
+                [("side", Self.name(yard.side)), ("fleet", yard.plan.name), ("grade", yard.plan.grade.rawValue)], 1)
         }
     }
 
     private func writeEmulator(_ page: inout Exposition) {
-        page.family("trainyard_emission_lag_seconds", .histogram, help: "Tokens that left later than the modelled step ended, by how much.")
+        page.family(
+            "trainyard_emission_lag_seconds", .histogram,
+            help: "Tokens that left later than the modelled step ended, by how much.")
         let shards = counters.map(\.emissionLag)
         let (counts, total) = merged(shards)
         page.histogram([], bounds: shards[0].bounds, counts: counts, sum: total)
@@ -193,11 +233,20 @@ struct MetricsView: Sendable {
             ("trainyard_http_requests_total", "Generation requests that came in.", .requests),
             ("trainyard_http_streams_total", "Generation requests that stream.", .requestsStreamed),
             ("trainyard_http_refused_full_total", "Requests refused because something was full.", .requestsRefusedFull),
-            ("trainyard_http_refused_invalid_total", "Requests refused because they were wrong.", .requestsRefusedInvalid),
-            ("trainyard_http_refused_unauthorised_total", "Requests without a known key.", .requestsRefusedUnauthorised),
+            (
+                "trainyard_http_refused_invalid_total", "Requests refused because they were wrong.",
+                .requestsRefusedInvalid
+            ),
+            (
+                "trainyard_http_refused_unauthorised_total", "Requests without a known key.",
+                .requestsRefusedUnauthorised
+            ),
             ("trainyard_http_disconnected_total", "Requests whose client went away.", .requestsDisconnected),
             ("trainyard_http_slow_readers_total", "Connections closed because the reader stalled.", .slowReadersClosed),
-            ("trainyard_http_slow_senders_total", "Connections closed because the request did not arrive in time.", .slowSendersClosed),
+            (
+                "trainyard_http_slow_senders_total", "Connections closed because the request did not arrive in time.",
+                .slowSendersClosed
+            ),
             ("trainyard_http_connections_refused_total", "Connections refused at the limit.", .connectionsRefused),
             ("trainyard_http_written_bytes_total", "Bytes of responses.", .bytesWritten),
             ("trainyard_http_writes_total", "Writes of responses; tokens of one tick share one.", .writes),
@@ -206,7 +255,8 @@ struct MetricsView: Sendable {
             page.family(name, .counter, help: help)
             page.sample([], count: sum(counter))
         }
-        page.family("trainyard_cell_silence_seconds", .gauge, help: "Longest time since a cell's thread last finished a turn.")
+        page.family(
+            "trainyard_cell_silence_seconds", .gauge, help: "Longest time since a cell's thread last finished a turn.")
         for yard in yards {
             let silence = yard.cells.map { $0.silenceNanoseconds() }.max() ?? 0
             page.sample([("side", Self.name(yard.side))], Double(silence) * 1e-9)

@@ -32,7 +32,8 @@ extension MetricsView {
             let configuration = yard.plan.pools[pool].configuration
             page.sample(
                 labels(pool) + [
-                    ("block_size", String(configuration.kvBlockTokens)), ("num_gpu_blocks", String(gauges[pool].totalKVBlocks)),
+                    ("block_size", String(configuration.kvBlockTokens)),
+                    ("num_gpu_blocks", String(gauges[pool].totalKVBlocks)),
                     ("enable_prefix_caching", configuration.prefixCaching == .off ? "False" : "True"),
                 ], 1)
         }
@@ -41,15 +42,20 @@ extension MetricsView {
         return page.finish()
     }
 
-    private func writeCounters(_ page: inout Exposition, yard: LiveYard, gauges: [PoolGauges], labels: (Int) -> Labels) {
+    private func writeCounters(_ page: inout Exposition, yard: LiveYard, gauges: [PoolGauges], labels: (Int) -> Labels)
+    {
         func counter(_ name: String, _ help: String, _ value: (Int) -> UInt64) {
             page.family("vllm:\(name)_total", .counter, help: help)
             for pool in yard.plan.pools.indices { page.sample(labels(pool), count: value(pool)) }
         }
         counter("prompt_tokens", "Number of prefill tokens processed.") { sum(yard, $0, .promptTokens) }
-        counter("prompt_tokens_cached", "Number of prompt tokens found in the prefix cache.") { sum(yard, $0, .cachedPromptTokens) }
+        counter("prompt_tokens_cached", "Number of prompt tokens found in the prefix cache.") {
+            sum(yard, $0, .cachedPromptTokens)
+        }
         counter("generation_tokens", "Number of generation tokens processed.") { sum(yard, $0, .outputTokens) }
-        counter("num_preemptions", "Cumulative number of preemption from the engine.") { UInt64(gauges[$0].usage.preemptions) }
+        counter("num_preemptions", "Cumulative number of preemption from the engine.") {
+            UInt64(gauges[$0].usage.preemptions)
+        }
         counter("prefix_cache_queries", "Prefix cache queries, in terms of number of queried tokens.") {
             UInt64(gauges[$0].usage.prefixQueryTokens)
         }
@@ -61,19 +67,33 @@ extension MetricsView {
             let reasons: [(String, OutcomeCounters.Counter)] = [
                 ("stop", .finishedByStop), ("length", .finishedByLength), ("abort", .cancelled), ("error", .failed),
             ]
-            for (reason, counter) in reasons { page.sample(labels(pool) + [("finished_reason", reason)], count: sum(yard, pool, counter)) }
+            for (reason, counter) in reasons {
+                page.sample(labels(pool) + [("finished_reason", reason)], count: sum(yard, pool, counter))
+            }
         }
     }
 
     private func writeHistograms(_ page: inout Exposition, yard: LiveYard, labels: (Int) -> Labels) {
         let families: [(String, String, (OutcomeCounters) -> HistogramShard)] = [
-            ("time_to_first_token_seconds", "Histogram of time to first token in seconds.", { $0.vllmTimeToFirstToken }),
+            (
+                "time_to_first_token_seconds", "Histogram of time to first token in seconds.",
+                { $0.vllmTimeToFirstToken }
+            ),
             ("inter_token_latency_seconds", "Histogram of inter-token latency in seconds.", { $0.vllmTokenLatency }),
-            ("request_time_per_output_token_seconds", "Histogram of time per output token in seconds per request.", { $0.vllmTimePerOutputToken }),
+            (
+                "request_time_per_output_token_seconds", "Histogram of time per output token in seconds per request.",
+                { $0.vllmTimePerOutputToken }
+            ),
             ("e2e_request_latency_seconds", "Histogram of e2e request latency in seconds.", { $0.vllmEndToEnd }),
             ("request_queue_time_seconds", "Histogram of time spent in WAITING phase for request.", { $0.vllmQueue }),
-            ("request_inference_time_seconds", "Histogram of time spent in RUNNING phase for request.", { $0.vllmInference }),
-            ("request_prefill_time_seconds", "Histogram of time spent in PREFILL phase for request.", { $0.vllmPrefill }),
+            (
+                "request_inference_time_seconds", "Histogram of time spent in RUNNING phase for request.",
+                { $0.vllmInference }
+            ),
+            (
+                "request_prefill_time_seconds", "Histogram of time spent in PREFILL phase for request.",
+                { $0.vllmPrefill }
+            ),
             ("request_decode_time_seconds", "Histogram of time spent in DECODE phase for request.", { $0.vllmDecode }),
             ("request_num_preemptions", "Histogram of the number of preemptions of a request.", { $0.vllmPreemptions }),
             ("request_prompt_tokens", "Number of prefill tokens processed.", { $0.vllmPromptTokens }),

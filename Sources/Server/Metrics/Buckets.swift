@@ -6,7 +6,8 @@
 enum Buckets {
     // vLLM 0.33, vllm/v1/metrics: the bounds that dashboards and autoscalers are written against.
     static let vllmTimeToFirstToken: [Double] = [
-        0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640, 2560,
+        0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640,
+        2560,
     ]
     static let vllmTokenLatency: [Double] = [
         0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80,
@@ -34,7 +35,8 @@ enum Buckets {
     /// Durations from 100 µs to 1,000 s, three or four a decade: fine enough for a fast accelerator's token gaps, which all fall into
     /// vLLM's first bucket.
     static let fineSeconds: [Double] = [
-        0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15, 0.25, 0.5, 1, 2.5,
+        0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1,
+        0.15, 0.25, 0.5, 1, 2.5,
         5, 10, 25, 50, 100, 250, 500, 1000,
     ]
 

@@ -18,7 +18,8 @@ struct APIError: Error, Equatable {
     var retryAfterSeconds: Int?
 
     init(
-        status: Int, message: String, type: String = "invalid_request_error", parameter: String? = nil, code: String? = nil,
+        status: Int, message: String, type: String = "invalid_request_error", parameter: String? = nil,
+        code: String? = nil,
         retryAfterSeconds: Int? = nil
     ) {
         self.status = status
@@ -34,7 +35,9 @@ struct APIError: Error, Equatable {
     }
 
     static func malformed(_ error: JSONError) -> APIError {
-        APIError(status: 400, message: "The body is not valid JSON: \(error.message) (byte \(error.offset)).", code: "invalid_json")
+        APIError(
+            status: 400, message: "The body is not valid JSON: \(error.message) (byte \(error.offset)).",
+            code: "invalid_json")
     }
 
     static func unknownModel(_ name: String, known: [String]) -> APIError {
@@ -47,7 +50,8 @@ struct APIError: Error, Equatable {
 
     static func contextExceeded(promptTokens: Int32, outputTokens: Int32?, limit: Int32) -> APIError {
         let asked =
-            outputTokens.map { "\(promptTokens) tokens of prompt and \($0) of output" } ?? "\(promptTokens) tokens of prompt"
+            outputTokens.map { "\(promptTokens) tokens of prompt and \($0) of output" }
+            ?? "\(promptTokens) tokens of prompt"
         return invalid(
             "This model's maximum context length is \(limit) tokens, but the request needs \(asked).",
             parameter: outputTokens == nil ? "prompt" : "max_tokens", code: "context_length_exceeded"
@@ -61,13 +65,15 @@ struct APIError: Error, Equatable {
     /// A limit or a full queue of the yard turned the request away.
     static func overloaded(reason: String, retryAfterSeconds: Int) -> APIError {
         APIError(
-            status: 429, message: "The modelled fleet takes no more at the moment (\(reason)). Retry after \(retryAfterSeconds) s.",
+            status: 429,
+            message: "The modelled fleet takes no more at the moment (\(reason)). Retry after \(retryAfterSeconds) s.",
             type: "rate_limit_error", code: reason, retryAfterSeconds: retryAfterSeconds
         )
     }
 
     static let draining = APIError(
-        status: 503, message: "The server is stopping and takes no new requests.", type: "server_error", code: "draining",
+        status: 503, message: "The server is stopping and takes no new requests.", type: "server_error",
+        code: "draining",
         retryAfterSeconds: 1
     )
 

@@ -52,12 +52,16 @@ enum FillerText {
     static var openingCount: Int { openings.starts.count - 1 }
 
     /// Hands out the bytes of token `index` of the reply with this seed: ASCII that needs no escape in JSON.
-    static func withToken<Result>(_ index: Int32, seed: UInt64, _ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
+    static func withToken<Result>(
+        _ index: Int32, seed: UInt64, _ body: (UnsafeBufferPointer<UInt8>) -> Result
+    ) -> Result {
         let draw = mixed(seed &+ UInt64(UInt32(bitPattern: index)) &* 0x9E37_79B9_7F4A_7C15)
         let table = index == 0 ? openings : words
         let word = index == 0 ? Int(draw % UInt64(openingCount)) : Int(draw & UInt64(wordCount - 1))
         let start = Int(table.starts[word]) + (index == 0 ? 1 : 0)
-        return table.text.withUnsafeBufferPointer { body(UnsafeBufferPointer(rebasing: $0[start..<Int(table.starts[word + 1])])) }
+        return table.text.withUnsafeBufferPointer {
+            body(UnsafeBufferPointer(rebasing: $0[start..<Int(table.starts[word + 1])]))
+        }
     }
 
     /// Appends tokens `range` of the reply.

@@ -49,7 +49,8 @@ struct GenerationRequestParser {
             throw .invalid("Prompts times `n` must not exceed \(RequestLimits.sequences).", parameter: "n")
         }
         if let maxTokens = request.maxTokens, request.minTokens > maxTokens {
-            throw .invalid("`min_tokens` (\(request.minTokens)) exceeds `max_tokens` (\(maxTokens)).", parameter: "min_tokens")
+            throw .invalid(
+                "`min_tokens` (\(request.minTokens)) exceeds `max_tokens` (\(maxTokens)).", parameter: "min_tokens")
         }
         switch toolChoice {
         case .automatic: break
@@ -74,7 +75,8 @@ struct GenerationRequestParser {
         case "n": request.choices = Int(try integer(name, in: 1...Int64(RequestLimits.choices)))
         case "best_of": _ = try integer(name, in: 1...Int64(RequestLimits.choices))
         case "stop": try stopStrings()
-        case "max_tokens", "max_completion_tokens": request.maxTokens = Int32(try integer(name, in: 1...Int64(Int32.max)))
+        case "max_tokens", "max_completion_tokens":
+            request.maxTokens = Int32(try integer(name, in: 1...Int64(Int32.max)))
         case "min_tokens": request.minTokens = Int32(try integer(name, in: 0...Int64(Int32.max)))
         case "ignore_eos": request.ignoresEndOfSequence = try boolean(name)
         case "seed": request.seed = try integer(name, in: Int64.min...Int64.max)
@@ -85,7 +87,9 @@ struct GenerationRequestParser {
         case "presence_penalty", "frequency_penalty": try number(name, in: -2...2)
         case "logprobs": try logProbabilities()
         case "echo", "use_beam_search":
-            if try boolean(name) { throw APIError.invalid("`\(name)` is not modelled; leave it out or send false.", parameter: name) }
+            if try boolean(name) {
+                throw APIError.invalid("`\(name)` is not modelled; leave it out or send false.", parameter: name)
+            }
         case "tools": try tools()
         case "tool_choice": try chooseTool()
         case "response_format": try responseFormat()
@@ -115,7 +119,8 @@ struct GenerationRequestParser {
             try reader.enterArray()
             while try reader.nextElement() {
                 guard request.stop.count < RequestLimits.stopStrings else {
-                    throw APIError.invalid("`stop` has more than \(RequestLimits.stopStrings) strings.", parameter: "stop")
+                    throw APIError.invalid(
+                        "`stop` has more than \(RequestLimits.stopStrings) strings.", parameter: "stop")
                 }
                 request.stop.append(try shortString("stop", limit: RequestLimits.stopBytes))
             }
@@ -133,7 +138,8 @@ struct GenerationRequestParser {
         default: throw wrongType("logprobs", "a boolean or a number")
         }
         if asked {
-            throw APIError.invalid("`logprobs` is not modelled: the reply is filler and has none.", parameter: "logprobs")
+            throw APIError.invalid(
+                "`logprobs` is not modelled: the reply is filler and has none.", parameter: "logprobs")
         }
     }
 
@@ -180,7 +186,8 @@ struct GenerationRequestParser {
             case "none", "auto": toolChoice = .automatic
             case "required": toolChoice = .required
             case let other:
-                throw APIError.invalid("`tool_choice` is `\(other)`; known are `none`, `auto`, `required`.", parameter: "tool_choice")
+                throw APIError.invalid(
+                    "`tool_choice` is `\(other)`; known are `none`, `auto`, `required`.", parameter: "tool_choice")
             }
         case .object:
             guard let name = try functionName("tool_choice") else {
@@ -223,7 +230,8 @@ struct GenerationRequestParser {
         while try reader.nextElement() {
             count += 1
             guard count <= RequestLimits.messages else {
-                throw APIError.invalid("`messages` has more than \(RequestLimits.messages) members.", parameter: "messages")
+                throw APIError.invalid(
+                    "`messages` has more than \(RequestLimits.messages) members.", parameter: "messages")
             }
             try message(number: count - 1)
         }
@@ -241,7 +249,8 @@ struct GenerationRequestParser {
             case "role":
                 let role = try shortString("messages[\(number)].role", limit: 64)
                 guard ["system", "developer", "user", "assistant", "tool", "function"].contains(role) else {
-                    throw APIError.invalid("`messages[\(number)].role` is `\(role)`.", parameter: "messages[\(number)].role")
+                    throw APIError.invalid(
+                        "`messages[\(number)].role` is `\(role)`.", parameter: "messages[\(number)].role")
                 }
                 hasRole = true
                 prompt.pieces[header] = .messageHeader(role: role.utf8.reduce(0) { $0 &* 31 &+ UInt64($1) })
@@ -253,7 +262,9 @@ struct GenerationRequestParser {
             default: try reader.skipValue()
             }
         }
-        if !hasRole { throw APIError.invalid("`messages[\(number)]` has no `role`.", parameter: "messages[\(number)].role") }
+        if !hasRole {
+            throw APIError.invalid("`messages[\(number)]` has no `role`.", parameter: "messages[\(number)].role")
+        }
     }
 
     private mutating func content(number: Int) throws {
@@ -298,7 +309,9 @@ struct GenerationRequestParser {
                 switch try reader.peekKind() {
                 case .number:
                     if !isOneOfTokens {
-                        guard prompt.pieces.isEmpty else { throw wrongType("prompt", "all strings, all token ids or all arrays") }
+                        guard prompt.pieces.isEmpty else {
+                            throw wrongType("prompt", "all strings, all token ids or all arrays")
+                        }
                         isOneOfTokens = true
                         prompt.pieces.append(.promptStart)
                     }
@@ -322,7 +335,9 @@ struct GenerationRequestParser {
         case .string: prompt.pieces.append(.text(try reader.readString()))
         case .array:
             try reader.enterArray()
-            while try reader.nextElement() { prompt.pieces.append(.token(try integer("prompt", in: 0...Int64(UInt32.max)))) }
+            while try reader.nextElement() {
+                prompt.pieces.append(.token(try integer("prompt", in: 0...Int64(UInt32.max))))
+            }
         default: throw wrongType("prompt", "a string, an array of strings or an array of token ids")
         }
     }
@@ -341,15 +356,20 @@ struct GenerationRequestParser {
     private mutating func shortString(_ field: String, limit: Int) throws -> String {
         guard try reader.peekKind() == .string else { throw wrongType(field, "a string") }
         let string = try reader.readString()
-        guard string.range.count <= limit else { throw APIError.invalid("`\(field)` exceeds \(limit) bytes.", parameter: field) }
+        guard string.range.count <= limit else {
+            throw APIError.invalid("`\(field)` exceeds \(limit) bytes.", parameter: field)
+        }
         return reader.text(of: string)
     }
 
     private mutating func integer(_ field: String, in range: ClosedRange<Int64>) throws -> Int64 {
         guard try reader.peekKind() == .number else { throw wrongType(field, "an integer") }
-        guard let value = try reader.readNumber().integer else { throw wrongType(field, "an integer of at most 64 bits") }
+        guard let value = try reader.readNumber().integer else {
+            throw wrongType(field, "an integer of at most 64 bits")
+        }
         guard range.contains(value) else {
-            throw APIError.invalid("`\(field)` is \(value); it must lie in \(range.lowerBound)...\(range.upperBound).", parameter: field)
+            throw APIError.invalid(
+                "`\(field)` is \(value); it must lie in \(range.lowerBound)...\(range.upperBound).", parameter: field)
         }
         return value
     }
@@ -358,7 +378,8 @@ struct GenerationRequestParser {
         guard try reader.peekKind() == .number else { throw wrongType(field, "a number") }
         let value = try reader.readNumber().double
         guard range.contains(value) else {
-            throw APIError.invalid("`\(field)` is \(value); it must lie in \(range.lowerBound)...\(range.upperBound).", parameter: field)
+            throw APIError.invalid(
+                "`\(field)` is \(value); it must lie in \(range.lowerBound)...\(range.upperBound).", parameter: field)
         }
     }
 }

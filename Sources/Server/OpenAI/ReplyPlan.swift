@@ -25,7 +25,8 @@ struct OutputLengthRule: Equatable, Sendable {
     ///   - contextLeft: tokens that still fit into the model's context after the prompt, at least 1.
     ///   - seed: what this reply's draw depends on.
     /// - Returns: tokens produced unless a stop string ends the reply earlier, and whether the end comes by itself.
-    func tokens(for request: GenerationRequest, contextLeft: Int32, seed: UInt64) -> (count: Int32, endsByItself: Bool) {
+    func tokens(for request: GenerationRequest, contextLeft: Int32, seed: UInt64) -> (count: Int32, endsByItself: Bool)
+    {
         let most = min(request.maxTokens ?? contextLeft, contextLeft)
         let least = min(max(1, request.minTokens), most)
         if request.ignoresEndOfSequence { return (most, false) }

@@ -57,13 +57,15 @@ struct ReplyWriter {
         guard endpoint == .chat else { return }
         writeHead(choice: choice, to: &buffer)
         if case .toolCall(let name) = plan.form {
-            buffer.writeStaticString(#","delta":{"role":"assistant","content":null,"tool_calls":[{"index":0,"id":"call_"#)
+            buffer.writeStaticString(
+                #","delta":{"role":"assistant","content":null,"tool_calls":[{"index":0,"id":"call_"#)
             buffer.writeHexadecimal(plan.fillerSeed)
             buffer.writeStaticString(#"","type":"function","function":{"name":"#)
             buffer.writeJSONString(name)
             buffer.writeStaticString(#","arguments":""}}]},"logprobs":null,"finish_reason":null}]"#)
         } else {
-            buffer.writeStaticString(#","delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]"#)
+            buffer.writeStaticString(
+                #","delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]"#)
         }
         writeChunkEnd(usage: usage, to: &buffer)
     }
@@ -163,7 +165,9 @@ struct ReplyWriter {
         case (.chat, _): buffer.writeStaticString(#","message":{"role":"assistant","content":""#)
         }
         var textBytes = 0
-        for index in 0..<plan.outputTokens { textBytes += writeText(index, plan: plan, textBytes: textBytes, to: &buffer) }
+        for index in 0..<plan.outputTokens {
+            textBytes += writeText(index, plan: plan, textBytes: textBytes, to: &buffer)
+        }
         switch (endpoint, plan.form) {
         case (.completion, _): buffer.writeStaticString("\"")
         case (.chat, .toolCall): buffer.writeStaticString(#""}}]}"#)

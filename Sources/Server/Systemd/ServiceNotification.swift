@@ -82,7 +82,8 @@ public struct InheritedSockets: Equatable, Sendable {
 
     /// - Parameters: values of `LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES`. Sockets meant for another process are not ours.
     public init(listenProcessID: String?, count: String?, names: String?, ownProcessID: Int32) {
-        guard let listenProcessID, Int32(listenProcessID) == ownProcessID, let count, let number = Int32(count), number > 0,
+        guard let listenProcessID, Int32(listenProcessID) == ownProcessID, let count, let number = Int32(count),
+            number > 0,
             number < 1024
         else {
             sockets = []
@@ -98,7 +99,8 @@ public struct InheritedSockets: Equatable, Sendable {
     public static func fromEnvironment() -> InheritedSockets {
         func value(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
         let inherited = InheritedSockets(
-            listenProcessID: value("LISTEN_PID"), count: value("LISTEN_FDS"), names: value("LISTEN_FDNAMES"), ownProcessID: getpid())
+            listenProcessID: value("LISTEN_PID"), count: value("LISTEN_FDS"), names: value("LISTEN_FDNAMES"),
+            ownProcessID: getpid())
         for socket in inherited.sockets { _ = fcntl(socket.descriptor, F_SETFD, FD_CLOEXEC) }
         return inherited
     }

@@ -74,7 +74,8 @@ final class FakeScheduler: SequenceScheduler {
         Completion(
             requestID: request.id, arrivalNanoseconds: 0, scheduledNanoseconds: 1000, firstTokenNanoseconds: 2_000_000,
             lastTokenNanoseconds: 9_000_000, promptTokens: request.promptTokens, cachedPromptTokens: 3,
-            outputTokens: request.outputTokens, preemptions: 0, replica: 0, session: 0, tenant: request.tenant, frontEnd: 0, priorityClass: 0,
+            outputTokens: request.outputTokens, preemptions: 0, replica: 0, session: 0, tenant: request.tenant,
+            frontEnd: 0, priorityClass: 0,
             status: status)
     }
 }
@@ -98,7 +99,8 @@ final class FakeServer: Sendable {
     private let listener: ServingListener
 
     init(
-        behaviour: FakeScheduler.Behaviour = .init(), change: @escaping @Sendable (inout ServingSettings) -> Void = { _ in },
+        behaviour: FakeScheduler.Behaviour = .init(),
+        change: @escaping @Sendable (inout ServingSettings) -> Void = { _ in },
         connectionLimit: Int = 1000, ready: @escaping @Sendable () -> String? = { nil }
     ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -112,7 +114,8 @@ final class FakeServer: Sendable {
             settings.tokensPerBlock = 16
             change(&settings)
             let scheduler = FakeScheduler(behaviour: behaviour, log: log)
-            let front = LoopFrontEnd(number: 0, loop: loop, scheduler: scheduler, settings: settings, counters: counters)
+            let front = LoopFrontEnd(
+                number: 0, loop: loop, scheduler: scheduler, settings: settings, counters: counters)
             scheduler.frontEnd = front
             front.tick(unixSeconds: 784_111_777)
             return front
@@ -123,7 +126,8 @@ final class FakeServer: Sendable {
                 return page.finish()
             }, notReady: ready, version: "test")
         listener = try await ServingListener(
-            address: .host("127.0.0.1", port: 0), group: group, fronts: fronts, routes: routes, connectionLimit: connectionLimit,
+            address: .host("127.0.0.1", port: 0), group: group, fronts: fronts, routes: routes,
+            connectionLimit: connectionLimit,
             connections: ConnectionCount())
         port = listener.localAddress?.port ?? 0
     }
@@ -140,7 +144,8 @@ final class FakeServer: Sendable {
 
 /// Runs a test body against a fake server and stops the server whatever happens.
 func withServer(
-    behaviour: FakeScheduler.Behaviour = .init(), change: @escaping @Sendable (inout ServingSettings) -> Void = { _ in },
+    behaviour: FakeScheduler.Behaviour = .init(),
+    change: @escaping @Sendable (inout ServingSettings) -> Void = { _ in },
     connectionLimit: Int = 1000, _ body: @escaping @Sendable (FakeServer) async throws -> Void
 ) async throws {
     let server = try await FakeServer(behaviour: behaviour, change: change, connectionLimit: connectionLimit)

@@ -2,8 +2,12 @@
 // The serving listener over real loopback sockets, with a fleet that the test plays.
 //===----------------------------------------------------------------------===//
 
+import Engine
 import Foundation
+import NIOCore
+import Synchronization
 import Testing
+import Workload
 
 @testable import Server
 
@@ -16,7 +20,9 @@ import Testing
         try await withServer { server in
             let response = try await onThread {
                 let client = try SocketClient(port: server.port)
-                try client.request("POST", "/v1/chat/completions", body: Self.chat(#""max_tokens":12"#), headers: ["X-Request-Id": "abc-1"])
+                try client.request(
+                    "POST", "/v1/chat/completions", body: Self.chat(#""max_tokens":12"#),
+                    headers: ["X-Request-Id": "abc-1"])
                 return try client.response()
             }
             #expect(response.status == 200)
@@ -27,7 +33,9 @@ import Testing
             #expect(response.usage?["completion_tokens"] as? Int == 12)
             #expect(response.usage?["prompt_tokens"] as? Int == 9)
             #expect((response.usage?["prompt_tokens_details"] as? [String: Any])?["cached_tokens"] as? Int == 3)
-            let content = ((response.json?["choices"] as? [[String: Any]])?.first?["message"] as? [String: Any])?["content"] as? String
+            let content =
+                ((response.json?["choices"] as? [[String: Any]])?.first?["message"] as? [String: Any])?["content"]
+                as? String
             #expect(content?.split(separator: " ").count == 12)
         }
     }
@@ -39,7 +47,8 @@ import Testing
                 for tokens in [1, 5, 30] {
                     try client.request(
                         "POST", "/v1/chat/completions",
-                        body: Self.chat(#""max_tokens":\#(tokens),"stream":true,"stream_options":{"include_usage":true}"#))
+                        body: Self.chat(
+                            #""max_tokens":\#(tokens),"stream":true,"stream_options":{"include_usage":true}"#))
                     let response = try client.response()
                     #expect(response.status == 200)
                     #expect(response.headers["content-type"] == "text/event-stream; charset=utf-8")
@@ -57,7 +66,8 @@ import Testing
                 let client = try SocketClient(port: server.port)
                 try client.request("POST", "/v1/completions", body: #"{"model":"m","prompt":"x y","max_tokens":20}"#)
                 let whole = try client.response()
-                try client.request("POST", "/v1/completions", body: #"{"model":"m","prompt":"x y","max_tokens":20,"stream":true}"#)
+                try client.request(
+                    "POST", "/v1/completions", body: #"{"model":"m","prompt":"x y","max_tokens":20,"stream":true}"#)
                 let streamed = try client.response()
                 let text = (whole.json?["choices"] as? [[String: Any]])?.first?["text"] as? String
                 #expect(streamed.deltas.joined() == text)
@@ -69,7 +79,8 @@ import Testing
         try await withServer { server in
             try await onThread {
                 let client = try SocketClient(port: server.port)
-                try client.request("POST", "/v1/completions", body: #"{"model":"m","prompt":["a b","c"],"n":3,"max_tokens":4}"#)
+                try client.request(
+                    "POST", "/v1/completions", body: #"{"model":"m","prompt":["a b","c"],"n":3,"max_tokens":4}"#)
                 let response = try client.response()
                 let choices = response.json?["choices"] as? [[String: Any]]
                 #expect(choices?.count == 6)
@@ -87,7 +98,8 @@ import Testing
             try await onThread {
                 let client = try SocketClient(port: server.port)
                 for tokens in 1...5 {
-                    try client.request("POST", "/v1/chat/completions", body: Self.chat(#""max_tokens":\#(tokens),"stream":true"#))
+                    try client.request(
+                        "POST", "/v1/chat/completions", body: Self.chat(#""max_tokens":\#(tokens),"stream":true"#))
                     try client.request("GET", "/health")
                 }
                 for tokens in 1...5 {
@@ -107,10 +119,15 @@ import Testing
                     return try client.response()
                 }
                 let cases: [(String, Int, String?)] = [
-                    ("{", 400, "invalid_json"), ("", 400, nil), (#"{"model":"nope","messages":[{"role":"user","content":"a"}]}"#, 404, "model_not_found"),
-                    (Self.chat(#""max_tokens":-1"#), 400, nil), (Self.chat(#""max_tokens":5000"#), 400, "context_length_exceeded"),
+                    ("{", 400, "invalid_json"), ("", 400, nil),
+                    (#"{"model":"nope","messages":[{"role":"user","content":"a"}]}"#, 404, "model_not_found"),
+                    (Self.chat(#""max_tokens":-1"#), 400, nil),
+                    (Self.chat(#""max_tokens":5000"#), 400, "context_length_exceeded"),
                     (Self.chat(#""max_tokens":1e30"#), 400, "invalid_type"),
-                    (#"{"model":"m","prompt":[\#(Array(repeating: "1", count: 4096).joined(separator: ","))]}"#, 400, nil),
+                    (
+                        #"{"model":"m","prompt":[\#(Array(repeating: "1", count: 4096).joined(separator: ","))]}"#, 400,
+                        nil
+                    ),
                 ]
                 for (body, status, code) in cases {
                     let response = try answer(body)
@@ -118,7 +135,9 @@ import Testing
                     #expect(response.json?["error"] != nil)
                     #expect(response.errorCode == code)
                 }
-                let long = try answer(#"{"model":"m","prompt":[\#(Array(repeating: "1", count: 4096).joined(separator: ","))]}"#, "/v1/completions")
+                let long = try answer(
+                    #"{"model":"m","prompt":[\#(Array(repeating: "1", count: 4096).joined(separator: ","))]}"#,
+                    "/v1/completions")
                 #expect(long.status == 400 && long.errorCode == "context_length_exceeded")
                 try client.request("GET", "/v1/nothing")
                 #expect(try client.response().status == 404)
@@ -153,11 +172,15 @@ import Testing
                 var random = TestRandom(seed: seed)
                 let client = try SocketClient(port: server.port)
                 for round in 0..<1500 {
-                    let body = random.mutated(Array(Self.chat(#""max_tokens":3,"stream":true,"n":2,"stop":["a"]"#).utf8))
+                    let body = random.mutated(
+                        Array(Self.chat(#""max_tokens":3,"stream":true,"n":2,"stop":["a"]"#).utf8))
                     try client.send(
-                        Array("POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: \(body.count)\r\n\r\n".utf8) + body)
+                        Array(
+                            "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: \(body.count)\r\n\r\n"
+                                .utf8) + body)
                     let response = try client.response()
-                    #expect([200, 400, 404].contains(response.status), "seed \(seed) round \(round): \(response.status)")
+                    #expect(
+                        [200, 400, 404].contains(response.status), "seed \(seed) round \(round): \(response.status)")
                 }
             }
             try await eventually("all slots free") { try await server.inFlight() == 0 }
@@ -182,7 +205,8 @@ import Testing
         try await withServer(behaviour: .init(holds: true, hasBaseline: true)) { server in
             try await onThread {
                 let client = try SocketClient(port: server.port)
-                try client.request("POST", "/v1/chat/completions", body: Self.chat(#""max_tokens":50,"stream":true,"n":2"#))
+                try client.request(
+                    "POST", "/v1/chat/completions", body: Self.chat(#""max_tokens":50,"stream":true,"n":2"#))
                 while server.log.state.withLock({ $0.submitted.count }) < 2 { usleep(1000) }
             }
             try await eventually("both choices cancelled") { server.log.state.withLock { $0.cancelled.count } == 2 }
@@ -196,7 +220,8 @@ import Testing
             let streaming = Task {
                 try await onThread {
                     let client = try SocketClient(port: server.port)
-                    try client.request("POST", "/v1/chat/completions", body: Self.chat(#""max_tokens":2000,"stream":true"#))
+                    try client.request(
+                        "POST", "/v1/chat/completions", body: Self.chat(#""max_tokens":2000,"stream":true"#))
                     return try client.response()
                 }
             }
@@ -215,7 +240,8 @@ import Testing
     }
 
     @Test func keysAreNeededWhenConfigured() async throws {
-        try await withServer(change: { $0.keys.add(digest: SHA256.digest("sesame".utf8), tenant: 3, name: "k") }) { server in
+        try await withServer(change: { $0.keys.add(digest: SHA256.digest("sesame".utf8), tenant: 3, name: "k") }) {
+            server in
             try await onThread {
                 let client = try SocketClient(port: server.port)
                 try client.request("POST", "/v1/chat/completions", body: Self.chat())
@@ -225,7 +251,8 @@ import Testing
                 try client.request("GET", "/health")
                 #expect(try client.response().status == 200)
                 try client.request(
-                    "POST", "/v1/chat/completions", body: Self.chat(#""max_tokens":1"#), headers: ["Authorization": "Bearer sesame"])
+                    "POST", "/v1/chat/completions", body: Self.chat(#""max_tokens":1"#),
+                    headers: ["Authorization": "Bearer sesame"])
                 #expect(try client.response().status == 200)
             }
             #expect(server.log.state.withLock { $0.submitted[0].tenant } == 3)
@@ -234,14 +261,16 @@ import Testing
 
     @Test func stalledReaderHoldsNoMemoryAndIsClosed() async throws {
         try await withServer(
-            behaviour: .init(isInstant: true), change: {
+            behaviour: .init(isInstant: true),
+            change: {
                 $0.models = [ServedModel(name: "m", maxModelTokens: 400_000)]
                 $0.limits.stallSeconds = 0.3
             }
         ) { server in
             let client = try await onThread {
                 let client = try SocketClient(port: server.port, receiveBufferBytes: 4096)
-                try client.request("POST", "/v1/chat/completions", body: Self.chat(#""max_tokens":300000,"stream":true"#))
+                try client.request(
+                    "POST", "/v1/chat/completions", body: Self.chat(#""max_tokens":300000,"stream":true"#))
                 return client
             }
             // 300,000 tokens are about 60 MB of chunks; what the server has written stays near its buffers' sizes.
@@ -293,7 +322,8 @@ import Testing
             let running = Task {
                 try await onThread {
                     let client = try SocketClient(port: server.port)
-                    try client.request("POST", "/v1/chat/completions", body: Self.chat(#""max_tokens":100,"stream":true"#))
+                    try client.request(
+                        "POST", "/v1/chat/completions", body: Self.chat(#""max_tokens":100,"stream":true"#))
                     return (try client.response(), try client.waitForEnd())
                 }
             }
@@ -314,7 +344,8 @@ import Testing
             let response = try await onThread {
                 let client = try SocketClient(port: server.port)
                 let body = Self.chat(#""max_tokens":5,"stream":true"#)
-                try client.send("POST /v1/chat/completions HTTP/1.0\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+                try client.send(
+                    "POST /v1/chat/completions HTTP/1.0\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
                 return try client.response()
             }
             #expect(response.headers["transfer-encoding"] == nil)
@@ -323,7 +354,8 @@ import Testing
     }
 
     @Test func modelsAndTokenize() async throws {
-        try await withServer(change: { $0.models = [ServedModel(name: "org/model-1", maxModelTokens: 4096)] }) { server in
+        try await withServer(change: { $0.models = [ServedModel(name: "org/model-1", maxModelTokens: 4096)] }) {
+            server in
             try await onThread {
                 let client = try SocketClient(port: server.port)
                 try client.request("GET", "/v1/models")

@@ -57,7 +57,9 @@ import Testing
     }
 
     static func oracle(_ text: [UInt8]) -> Tree? {
-        guard let object = try? JSONSerialization.jsonObject(with: Data(text), options: .fragmentsAllowed) else { return nil }
+        guard let object = try? JSONSerialization.jsonObject(with: Data(text), options: .fragmentsAllowed) else {
+            return nil
+        }
         return convert(object)
     }
 
@@ -73,7 +75,8 @@ import Testing
     }
 
     @Test(arguments: [
-        #"{"a": [1, -2.5e3, true, false, null, "x"], "b": {}}"#, #"[]"#, #""\u00e9\ud83d\ude00\n\"\\""#, #"  [1 , 2 ]  "#, "0", "-0", "1e5",
+        #"{"a": [1, -2.5e3, true, false, null, "x"], "b": {}}"#, #"[]"#, #""\u00e9\ud83d\ude00\n\"\\""#,
+        #"  [1 , 2 ]  "#, "0", "-0", "1e5",
         #"{"deep": [[[[[[{"x": []}]]]]]]}"#,
     ])
     func readsWhatFoundationReads(_ text: String) {
@@ -82,7 +85,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "{", "[1,]", "{\"a\":1,}", "{\"a\" 1}", "{a:1}", "01", "1.", ".5", "+1", "tru", "nul", "\"abc", "\"\\x\"", "\"\\u12\"", "[1 2]",
+        "", "{", "[1,]", "{\"a\":1,}", "{\"a\" 1}", "{a:1}", "01", "1.", ".5", "+1", "tru", "nul", "\"abc", "\"\\x\"",
+        "\"\\u12\"", "[1 2]",
         "{\"a\":1 \"b\":2}", "1 1", "\"\u{01}\"", "[,1]", "{,}", "-", "1e", "]", "}",
     ])
     func refusesWhatIsNotJSON(_ text: String) { #expect(Self.tree(Array(text.utf8)) == nil) }
@@ -113,15 +117,21 @@ import Testing
             // What both read must be equal. What only Foundation reads must be one of its known laxities; what only we read
             // is a lone surrogate, which we replace.
             if let ours, let theirs, ours != theirs { disagreements.append(String(decoding: text, as: UTF8.self)) }
-            if ours == nil, theirs != nil, !Self.isKnownLaxity(text) { disagreements.append("refused: " + String(decoding: text, as: UTF8.self)) }
+            if ours == nil, theirs != nil, !Self.isKnownLaxity(text) {
+                disagreements.append("refused: " + String(decoding: text, as: UTF8.self))
+            }
         }
         #expect(disagreements.isEmpty, "seed \(seed): \(disagreements.prefix(5))")
     }
 
     /// Foundation accepts byte-order marks, UTF-16, and a comma before the end of a container.
     private static func isKnownLaxity(_ text: [UInt8]) -> Bool {
-        if text.starts(with: [0xEF, 0xBB, 0xBF]) || text.contains(0) || String(validating: text, as: UTF8.self) == nil { return true }
+        if text.starts(with: [0xEF, 0xBB, 0xBF]) || text.contains(0) || String(validating: text, as: UTF8.self) == nil {
+            return true
+        }
         let dense = text.filter { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
-        return zip(dense, dense.dropFirst()).contains { $0 == UInt8(ascii: ",") && ($1 == UInt8(ascii: "]") || $1 == UInt8(ascii: "}")) }
+        return zip(dense, dense.dropFirst()).contains {
+            $0 == UInt8(ascii: ",") && ($1 == UInt8(ascii: "]") || $1 == UInt8(ascii: "}"))
+        }
     }
 }

@@ -54,7 +54,8 @@ import Testing
         let shard = HistogramShard(bounds: bounds)
         var expected = [UInt64](repeating: 0, count: bounds.count + 1)
         for _ in 0..<5000 {
-            let value = random.below(4) == 0 ? bounds[random.below(bounds.count)] : Double(random.below(1_000_000)) * 1.3e-3
+            let value =
+                random.below(4) == 0 ? bounds[random.below(bounds.count)] : Double(random.below(1_000_000)) * 1.3e-3
             shard.record(value)
             expected[bounds.firstIndex { value <= $0 } ?? bounds.count] += 1
         }

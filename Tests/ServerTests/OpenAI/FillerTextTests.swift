@@ -23,13 +23,17 @@ import Testing
     }
 
     @Test func oneWordAToken() {
-        for seed in UInt64(0)..<20 { #expect(Self.text(200, seed: seed).split(separator: " ", omittingEmptySubsequences: false).count == 200) }
+        for seed in UInt64(0)..<20 {
+            #expect(Self.text(200, seed: seed).split(separator: " ", omittingEmptySubsequences: false).count == 200)
+        }
     }
 
     @Test func tableHasAPowerOfTwo() {
         // Every index of the mask is a word, and all are different.
         var words: Set<String> = []
-        for index in 1..<Int32(20_000) { FillerText.withToken(index, seed: 9) { _ = words.insert(String(decoding: $0, as: UTF8.self)) } }
+        for index in 1..<Int32(20_000) {
+            FillerText.withToken(index, seed: 9) { _ = words.insert(String(decoding: $0, as: UTF8.self)) }
+        }
         #expect(words.count == FillerText.wordCount && words.count.nonzeroBitCount == 1)
         #expect(words.allSatisfy { $0.count >= 2 && $0.hasPrefix(" ") })
     }

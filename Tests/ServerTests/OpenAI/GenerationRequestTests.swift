@@ -5,7 +5,9 @@ import Testing
 @Suite struct GenerationRequestTests {
     static func parse(_ body: String, _ endpoint: GenerationEndpoint = .chat) throws -> GenerationRequest {
         var body = body
-        return try body.withUTF8 { try GenerationRequest(endpoint: endpoint, body: UnsafeRawBufferPointer($0), tokensPerBlock: 16) }
+        return try body.withUTF8 {
+            try GenerationRequest(endpoint: endpoint, body: UnsafeRawBufferPointer($0), tokensPerBlock: 16)
+        }
     }
 
     static func failure(_ body: String, _ endpoint: GenerationEndpoint = .chat) -> APIError? {
@@ -38,7 +40,8 @@ import Testing
 
     @Test func promptForms() throws {
         #expect(try Self.parse(#"{"model":"m","prompt":"one two"}"#, .completion).prompts.map(\.tokens) == [2])
-        #expect(try Self.parse(#"{"model":"m","prompt":["one two","three"]}"#, .completion).prompts.map(\.tokens) == [2, 1])
+        #expect(
+            try Self.parse(#"{"model":"m","prompt":["one two","three"]}"#, .completion).prompts.map(\.tokens) == [2, 1])
         #expect(try Self.parse(#"{"model":"m","prompt":[5,6,7]}"#, .completion).prompts.map(\.tokens) == [3])
         #expect(try Self.parse(#"{"model":"m","prompt":[[5,6],[7]]}"#, .completion).prompts.map(\.tokens) == [2, 1])
     }
@@ -61,7 +64,10 @@ import Testing
         (#"{"model":"m","messages":[{"role":"king","content":"a"}]}"#, "messages[0].role"),
         (#"{"model":"m","messages":[{"content":"a"}]}"#, "messages[0].role"),
         (#"{"model":"m","messages":[{"role":"user","content":7}]}"#, "messages[0].content"),
-        (#"{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]}"#, "messages[0].content"),
+        (
+            #"{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]}"#,
+            "messages[0].content"
+        ),
         (#"{"model":"m","messages":[{"role":"user","content":"a"}],"max_tokens":-1}"#, "max_tokens"),
         (#"{"model":"m","messages":[{"role":"user","content":"a"}],"max_tokens":0}"#, "max_tokens"),
         (#"{"model":"m","messages":[{"role":"user","content":"a"}],"max_tokens":99999999999}"#, "max_tokens"),
@@ -83,7 +89,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "nonsense", "{", "[]", #"{"model":"m","messages":[{"role":"user","content":"a"}]} trailing"#, "null", "\"m\"",
+        "", "nonsense", "{", "[]", #"{"model":"m","messages":[{"role":"user","content":"a"}]} trailing"#, "null",
+        "\"m\"",
     ])
     func malformedBodies(_ body: String) {
         let error = Self.failure(body)
@@ -115,7 +122,8 @@ import Testing
             (
                 #"{"model":"m","messages":[{"role":"system","content":"s"},{"role":"user","content":[{"type":"text","text":"t"}]}],"stream":true,"n":2,"stop":["a","b"],"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"required","stream_options":{"include_usage":true}}"#,
                 .chat
-            ), (#"{"model":"m","prompt":[[1,2,3],[4]],"max_tokens":5,"min_tokens":1,"seed":9,"priority":3}"#, .completion),
+            ),
+            (#"{"model":"m","prompt":[[1,2,3],[4]],"max_tokens":5,"min_tokens":1,"seed":9,"priority":3}"#, .completion),
         ]
         var accepted = 0
         for _ in 0..<20_000 {

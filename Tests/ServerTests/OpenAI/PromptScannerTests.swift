@@ -19,7 +19,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("the cat sat", 3), ("Hello, world!", 4), ("", 1), ("a", 1), ("1234567", 3), ("internationalisation", 3), ("two  spaces", 3),
+        ("the cat sat", 3), ("Hello, world!", 4), ("", 1), ("a", 1), ("1234567", 3), ("internationalisation", 3),
+        ("two  spaces", 3),
         ("line\nline", 3), ("日本", 2), ("  ", 1),
     ])
     func countsAsDocumented(_ text: String, _ tokens: Int32) { #expect(Self.measure(text).tokens == tokens) }
@@ -27,13 +28,17 @@ import Testing
     @Test func fillerCountsItsTokens() {
         for count: Int32 in [1, 2, 15, 16, 17, 500] {
             var text = ""
-            for index in 0..<count { FillerText.withToken(index, seed: 7) { text += String(decoding: $0, as: UTF8.self) } }
+            for index in 0..<count {
+                FillerText.withToken(index, seed: 7) { text += String(decoding: $0, as: UTF8.self) }
+            }
             #expect(Self.measure(text).tokens == count)
         }
     }
 
     @Test func measureDoesNotDependOnPieces() {
-        let text = "The quick  brown fox, 12345 jumps; über the lazy dog.\n\nAnd again: " + String(repeating: "word ", count: 100)
+        let text =
+            "The quick  brown fox, 12345 jumps; über the lazy dog.\n\nAnd again: "
+            + String(repeating: "word ", count: 100)
         let whole = Self.measure(text)
         for pieces in [2, 3, 7, 50, 1000] { #expect(Self.measure(text, pieces: pieces) == whole) }
     }

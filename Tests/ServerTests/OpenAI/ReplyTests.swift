@@ -5,12 +5,18 @@ import Testing
 @testable import Server
 
 @Suite struct ReplyTests {
-    static func plan(_ more: String = "", _ endpoint: GenerationEndpoint = .chat, rule: OutputLengthRule = OutputLengthRule()) throws
+    static func plan(
+        _ more: String = "", _ endpoint: GenerationEndpoint = .chat, rule: OutputLengthRule = OutputLengthRule()
+    ) throws
         -> (GenerationRequest, ReplyPlan)
     {
-        let prompt = endpoint == .chat ? #""messages":[{"role":"user","content":"a question"}]"# : #""prompt":"a question""#
-        let request = try GenerationRequestTests.parse(#"{"model":"m",\#(prompt)\#(more.isEmpty ? "" : ",")\#(more)}"#, endpoint)
-        return (request, ReplyPlan(request: request, prompt: request.prompts[0], choice: 0, contextLeft: 1000, rule: rule))
+        let prompt =
+            endpoint == .chat ? #""messages":[{"role":"user","content":"a question"}]"# : #""prompt":"a question""#
+        let request = try GenerationRequestTests.parse(
+            #"{"model":"m",\#(prompt)\#(more.isEmpty ? "" : ",")\#(more)}"#, endpoint)
+        return (
+            request, ReplyPlan(request: request, prompt: request.prompts[0], choice: 0, contextLeft: 1000, rule: rule)
+        )
     }
 
     @Test func maxTokensIsExactByDefault() throws {
@@ -49,7 +55,8 @@ import Testing
         let first = words.firstIndex(where: { $0.contains(stop) })!
         var stopped = request
         stopped.stop = [stop]
-        let plan = ReplyPlan(request: stopped, prompt: request.prompts[0], choice: 0, contextLeft: 1000, rule: OutputLengthRule())
+        let plan = ReplyPlan(
+            request: stopped, prompt: request.prompts[0], choice: 0, contextLeft: 1000, rule: OutputLengthRule())
         #expect(plan.outputTokens == Int32(first + 1))
         #expect(plan.finish == .stop)
         let reply = try Self.wholeText(stopped, plan)
@@ -60,14 +67,18 @@ import Testing
     static func wholeText(_ request: GenerationRequest, _ plan: ReplyPlan) throws -> String {
         var buffer = ByteBuffer()
         ReplyWriter(request: request, number: 1, createdSeconds: 5).writeBody(
-            plans: [plan], usage: Usage(promptTokens: 1, cachedTokens: 0, completionTokens: Int(plan.outputTokens)), to: &buffer)
-        let object = try #require(try JSONSerialization.jsonObject(with: Data(buffer.readableBytesView)) as? [String: Any])
+            plans: [plan], usage: Usage(promptTokens: 1, cachedTokens: 0, completionTokens: Int(plan.outputTokens)),
+            to: &buffer)
+        let object = try #require(
+            try JSONSerialization.jsonObject(with: Data(buffer.readableBytesView)) as? [String: Any])
         let choice = try #require((object["choices"] as? [[String: Any]])?.first)
         return try #require((choice["message"] as? [String: Any])?["content"] as? String ?? choice["text"] as? String)
     }
 
     /// Streams a plan and puts the deltas together.
-    static func streamed(_ request: GenerationRequest, _ plan: ReplyPlan) throws -> (text: String, events: [[String: Any]]) {
+    static func streamed(
+        _ request: GenerationRequest, _ plan: ReplyPlan
+    ) throws -> (text: String, events: [[String: Any]]) {
         let writer = ReplyWriter(request: request, number: 1, createdSeconds: 5)
         var buffer = ByteBuffer()
         let usage = Usage(promptTokens: 3, cachedTokens: 1, completionTokens: Int(plan.outputTokens))
@@ -84,7 +95,8 @@ import Testing
         #expect(lines.last == "data: [DONE]")
         for line in lines.dropLast() {
             #expect(line.hasPrefix("data: "))
-            let object = try #require(try JSONSerialization.jsonObject(with: Data(line.dropFirst(6).utf8)) as? [String: Any])
+            let object = try #require(
+                try JSONSerialization.jsonObject(with: Data(line.dropFirst(6).utf8)) as? [String: Any])
             events.append(object)
             guard let choice = (object["choices"] as? [[String: Any]])?.first else { continue }
             let delta = choice["delta"] as? [String: Any]
@@ -96,7 +108,8 @@ import Testing
 
     @Test(arguments: [GenerationEndpoint.chat, .completion])
     func streamedTextEqualsWholeText(_ endpoint: GenerationEndpoint) throws {
-        let (request, plan) = try Self.plan(#""max_tokens":40,"stream":true,"stream_options":{"include_usage":true}"#, endpoint)
+        let (request, plan) = try Self.plan(
+            #""max_tokens":40,"stream":true,"stream_options":{"include_usage":true}"#, endpoint)
         let (text, events) = try Self.streamed(request, plan)
         #expect(text == (try Self.wholeText(request, plan)))
         let usage = try #require(events.last?["usage"] as? [String: Any])

@@ -50,7 +50,8 @@ import Testing
 
     @Test func watchdogInterval() {
         func interval(_ microseconds: String?, _ process: String?) -> Int64? {
-            ServiceNotification.watchdogIntervalNanoseconds(microseconds: microseconds, processID: process, ownProcessID: 7)
+            ServiceNotification.watchdogIntervalNanoseconds(
+                microseconds: microseconds, processID: process, ownProcessID: 7)
         }
         #expect(interval("2000000", nil) == 1_000_000_000)
         #expect(interval("2000000", "7") == 1_000_000_000)
@@ -62,7 +63,9 @@ import Testing
 
     @Test func inheritedSockets() {
         func names(_ process: String?, _ count: String?, _ names: String?) -> [String] {
-            InheritedSockets(listenProcessID: process, count: count, names: names, ownProcessID: 7).sockets.map { "\($0.descriptor):\($0.name)" }
+            InheritedSockets(listenProcessID: process, count: count, names: names, ownProcessID: 7).sockets.map {
+                "\($0.descriptor):\($0.name)"
+            }
         }
         #expect(names("7", "2", "serving:admin") == ["3:serving", "4:admin"])
         #expect(names("7", "2", nil) == ["3:unknown", "4:unknown"])

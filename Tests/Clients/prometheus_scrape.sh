@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Prometheus (Debian's package) scrapes a running trainyardd with the configuration of deploy/prometheus, and promtool lints its family.
+#
+#   Tests/Clients/prometheus_scrape.sh [ADMIN_URL]     default http://127.0.0.1:9180; serving is expected on 127.0.0.1:8000
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+admin=${1:-http://127.0.0.1:9180}
+
+curl -fsS "$admin/metrics" | promtool check metrics
+echo "promtool check metrics: clean"
+
+data=$(mktemp -d)
+prometheus --config.file=deploy/prometheus/prometheus.yml --storage.tsdb.path="$data" \
+    --web.listen-address=127.0.0.1:19090 --log.level=warn &
+prometheus=$!
+trap 'kill $prometheus; wait $prometheus 2>/dev/null || true; rm -rf "$data"' EXIT
+query() { curl -fsS 'http://127.0.0.1:19090/api/v1/query' --data-urlencode "query=$1"; }
+
+for _ in $(seq 40); do
+    sleep 0.5
+    up=$(query 'sum(up)' 2>/dev/null | sed -n 's/.*"value":\[[^,]*,"\([0-9]*\)".*/\1/p' || true)
+    [ "$up" = 2 ] && break
+done
+[ "$up" = 2 ] || { echo "Prometheus does not reach both listeners: sum(up) = ${up:-nothing}" >&2; exit 1; }
+echo "both targets are up"
+for name in trainyard_build_info trainyard_energy_joules_total vllm:num_requests_running; do
+    query "count($name)" | grep -q '"value"' || { echo "Prometheus has no $name" >&2; exit 1; }
+    echo "scraped: $name"
+done

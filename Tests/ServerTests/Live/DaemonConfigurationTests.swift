@@ -1,0 +1,76 @@
+import Fleet
+import Testing
+
+@testable import Server
+
+@Suite struct DaemonConfigurationTests {
+    static func read(_ more: String) throws -> DaemonConfiguration {
+        try DaemonConfiguration(yaml: RunningDaemon.fleets + "\n" + more, file: "dir/test.yaml")
+    }
+
+    static func problem(_ more: String) -> String? {
+        do {
+            _ = try read(more)
+            return nil
+        } catch { return "\(error)" }
+    }
+
+    @Test func readsEverything() throws {
+        let configuration = try Self.read(
+            """
+            served_model_name: [a, b]
+            time_scale: max
+            listen:
+              serving: ["0.0.0.0:8000", "unix:/run/t.sock", "[::1]:9"]
+              admin: off
+            service: { event_loops: 2, shutdown_seconds: 5 }
+            limits: { body_bytes: 2048, stall_seconds: 3 }
+            output: { max_tokens: drawn, median_tokens: 50 }
+            keys:
+              - { name: k, sha256: \(String(repeating: "ab", count: 32)) }
+            promise: { ttft_p99: 0.5, tpot_p99: 0.03 }
+            ledger: { path: l.sqlite, retention_days: 7 }
+            log_level: debug
+            """)
+        #expect(configuration.modelNames == ["a", "b"])
+        #expect(configuration.timeScale == .unlimited)
+        #expect(
+            configuration.serving == [
+                .host("0.0.0.0", port: 8000), .unixSocket(path: "/run/t.sock"), .host("::1", port: 9),
+            ])
+        #expect(configuration.admin == nil)
+        #expect(configuration.service.eventLoops == 2)
+        #expect(configuration.limits.bodyBytes == 2048 && configuration.limits.stallSeconds == 3)
+        #expect(configuration.lengths.limit == .drawn && configuration.lengths.medianTokens == 50)
+        #expect(configuration.keys[0].digest == [UInt8](repeating: 0xAB, count: 32))
+        #expect(configuration.ledger?.path == "dir/l.sqlite")
+        #expect(configuration.logLevel == "debug")
+    }
+
+    @Test(arguments: [
+        ("time_scal: 1", "time_scale"), ("time_scale: fast", "time_scale"), ("listen: { servin: x }", "serving"),
+        ("listen: { serving: nohost }", "HOST:PORT"), ("listen: { serving: \"h:99999\" }", "HOST:PORT"),
+        ("limits: { body_bytes: 4 MB }", "body_bytes"), ("service: { event_loops: 0 }", "event_loops"),
+        ("output: { max_tokens: exat }", "exact"), ("keys: [{ name: k, sha256: abc }]", "64 hexadecimal"),
+        ("fleet: nowhere.yaml", "given twice"), ("log_level: chatty", "log_level"),
+    ])
+    func saysWhatIsWrong(_ more: String, _ hint: String) {
+        let problem = Self.problem(more)
+        #expect(problem?.contains(hint) == true, "\(problem ?? "no error")")
+        #expect(problem?.hasPrefix("dir/test.yaml:") == true)
+    }
+
+    @Test func missingFilesAreNamed() {
+        #expect(throws: FleetError.self) { try DaemonConfiguration(contentsOf: "/nonexistent/trainyard.yaml") }
+        let problem = #expect(throws: FleetError.self) {
+            try DaemonConfiguration(yaml: "fleet: no.yaml", file: "dir/t.yaml")
+        }
+        #expect(problem?.message.contains("dir/no.yaml") == true)
+    }
+
+    @Test func planFindsUnknownTenantsAndModels() throws {
+        let key = "keys: [{ name: k, sha256: \(String(repeating: "ab", count: 32)), tenant: nobody }]"
+        let problem = #expect(throws: FleetError.self) { try DaemonPlan(Self.read(key)) }
+        #expect(problem?.message.contains("nobody") == true)
+    }
+}
