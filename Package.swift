@@ -56,7 +56,7 @@ let rooms: [[Target]] = [
     room("HostTopology", ["CHost", "CNuma"]),
     room("Catalog", ["CCatalogData", "Spelling"]),
     // floor 2
-    room("StepModel", ["Catalog"]),
+    room("StepModel", ["CCatalogData", "Catalog"]),
     room("Workload", ["CZlib", "Spelling"]),
     // floor 3
     room("Engine", ["StepModel", "Workload"]),
@@ -78,7 +78,7 @@ let rooms: [[Target]] = [
             yams,
         ]
     ),
-    room("Validation", ["Engine", "StepModel", "Workload", "Catalog", "Spelling"]),
+    room("Validation", ["CZlib", "Engine", "StepModel", "Workload", "Catalog", "Spelling"]),
     room("LoadGenerator", ["Workload", nioCore, nioHTTP1, nioPosix, nioSSL, histogram]),
 ]
 
@@ -111,6 +111,7 @@ let package = Package(
         .executable(name: "trainyardd", targets: ["trainyardd"]),
         .library(name: "TrainyardCore", targets: ["WaitFree", "Engine", "Yard", "Simulator"]),
         .library(name: "TrainyardWaitFree", targets: ["WaitFree", "HostTopology"]),
+        .library(name: "TrainyardYard", targets: ["Yard"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

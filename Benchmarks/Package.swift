@@ -12,6 +12,7 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 let waitFree = Target.Dependency.product(name: "TrainyardWaitFree", package: "trainyard")
+let yard = Target.Dependency.product(name: "TrainyardYard", package: "trainyard")
 
 let package = Package(
     name: "trainyard-benchmarks",
@@ -20,6 +21,10 @@ let package = Package(
         // The same structures in C++, for numbers to stand beside.
         .target(name: "CComparators", cxxSettings: [.unsafeFlags(["-O3"])]),
         .executableTarget(name: "core", dependencies: [waitFree, "CComparators"], swiftSettings: strict),
+        // Runs the dispatch path in steady state, to be counted; see scripts/verify-wait-free.
+        .target(name: "CAllocationCount"),
+        .executableTarget(
+            name: "steady", dependencies: [waitFree, yard, "CAllocationCount", "CComparators"], swiftSettings: strict),
         // Shows placement in a guest with several nodes; see scripts/numa-guest.
         .executableTarget(name: "numa-probe", dependencies: [waitFree], swiftSettings: strict),
     ],
