@@ -2,9 +2,10 @@
 // Numbers and times out of raw bytes, exactly and without Foundation.
 //===----------------------------------------------------------------------===//
 
-typealias Field = UnsafeBufferPointer<UInt8>
+package typealias Field = UnsafeBufferPointer<UInt8>
 
-enum FieldParsing {
+/// Numbers and times that are spelt out in bytes.
+package enum FieldParsing {
     /// `field` without the blanks and the one pair of double quotes around it.
     @inline(__always)
     static func trimmed(_ field: Field) -> Field {
@@ -22,7 +23,7 @@ enum FieldParsing {
     /// A non-negative decimal integer that fits `Int64`; nil for anything else. `7.0` counts as 7, since pandas writes
     /// that.
     @inline(__always)
-    static func integer(_ field: Field) -> Int64? {
+    package static func integer(_ field: Field) -> Int64? {
         var value: Int64 = 0
         var index = 0
         while index < field.count {

@@ -3,23 +3,23 @@
 //===----------------------------------------------------------------------===//
 
 /// What a line of JSON should have had at some place.
-struct JSONFault: Error {
-    var expected: String
+package struct JSONFault: Error {
+    package var expected: String
     /// Byte within the line, from 0.
-    var offset: Int
+    package var offset: Int
 }
 
 /// Goes through one JSON value from front to back. Callers ask for what they expect; everything else is skipped.
-struct JSONScanner {
+package struct JSONScanner {
     private static let deepest = 64
 
     private let bytes: Field
-    private(set) var offset = 0
+    package private(set) var offset = 0
 
-    init(_ bytes: Field) { self.bytes = bytes }
+    package init(_ bytes: Field) { self.bytes = bytes }
 
     /// A fault at the present place.
-    func fault(_ expected: String) -> JSONFault { JSONFault(expected: expected, offset: offset) }
+    package func fault(_ expected: String) -> JSONFault { JSONFault(expected: expected, offset: offset) }
 
     @inline(__always)
     private mutating func skipBlanks() {
@@ -39,11 +39,15 @@ struct JSONScanner {
         offset += 1
     }
 
+    /// Whether the next value is an object, or a string.
+    package mutating func isObject() -> Bool { peek() == UInt8(ascii: "{") }
+    package mutating func isString() -> Bool { peek() == UInt8(ascii: "\"") }
+
     /// Whether the next value is an array.
-    mutating func isArray() -> Bool { peek() == UInt8(ascii: "[") }
+    package mutating func isArray() -> Bool { peek() == UInt8(ascii: "[") }
 
     /// Calls `body` with each key of an object; `body` must take or skip the value.
-    mutating func object(_ body: (Field, inout JSONScanner) throws(JSONFault) -> Void) throws(JSONFault) {
+    package mutating func object(_ body: (Field, inout JSONScanner) throws(JSONFault) -> Void) throws(JSONFault) {
         try take(UInt8(ascii: "{"), "an object")
         if peek() == UInt8(ascii: "}") {
             offset += 1
@@ -64,7 +68,7 @@ struct JSONScanner {
 
     /// Calls `body` at each element of an array; `body` must take or skip it.
     @inline(__always)
-    mutating func array(_ body: (inout JSONScanner) throws(JSONFault) -> Void) throws(JSONFault) {
+    package mutating func array(_ body: (inout JSONScanner) throws(JSONFault) -> Void) throws(JSONFault) {
         try take(UInt8(ascii: "["), "an array")
         if peek() == UInt8(ascii: "]") {
             offset += 1
@@ -82,7 +86,7 @@ struct JSONScanner {
     }
 
     /// The bytes of a string between its quotes, escapes left as they are.
-    mutating func string() throws(JSONFault) -> Field {
+    package mutating func string() throws(JSONFault) -> Field {
         try take(UInt8(ascii: "\""), "a string")
         let start = offset
         while offset < bytes.count, bytes[offset] != UInt8(ascii: "\"") {
@@ -113,7 +117,7 @@ struct JSONScanner {
 
     /// A whole number from 0 to `largest`.
     @inline(__always)
-    mutating func integer(upTo largest: Int64, _ what: @autoclosure () -> String) throws(JSONFault) -> Int64 {
+    package mutating func integer(upTo largest: Int64, _ what: @autoclosure () -> String) throws(JSONFault) -> Int64 {
         skipBlanks()
         let start = offset
         guard let field = try? numberField(), let value = FieldParsing.integer(field), value <= largest else {
@@ -124,7 +128,7 @@ struct JSONScanner {
     }
 
     /// A number times 10 to the `scale`, rounded.
-    mutating func decimal(scale: Int, _ what: @autoclosure () -> String) throws(JSONFault) -> Int64 {
+    package mutating func decimal(scale: Int, _ what: @autoclosure () -> String) throws(JSONFault) -> Int64 {
         skipBlanks()
         let start = offset
         guard let field = try? numberField(), let value = FieldParsing.decimal(field, scale: scale) else {
@@ -135,7 +139,7 @@ struct JSONScanner {
     }
 
     /// Passes over one value of any kind.
-    mutating func skip() throws(JSONFault) {
+    package mutating func skip() throws(JSONFault) {
         var depth = 0
         repeat {
             switch peek() {
@@ -165,7 +169,7 @@ struct JSONScanner {
     private func isLetter(_ byte: UInt8) -> Bool { (byte | 0x20) >= 97 && (byte | 0x20) <= 122 }
 
     /// Nothing but blanks may follow.
-    mutating func end() throws(JSONFault) {
+    package mutating func end() throws(JSONFault) {
         skipBlanks()
         guard offset == bytes.count else { throw fault("the end of the line") }
     }
@@ -174,7 +178,7 @@ struct JSONScanner {
 extension Field {
     /// Whether the bytes are those of `text`.
     @inline(__always)
-    func spells(_ text: StaticString) -> Bool {
+    package func spells(_ text: StaticString) -> Bool {
         guard count == text.utf8CodeUnitCount else { return false }
         let other = text.utf8Start
         for index in 0..<count where self[index] != other[index] { return false }
