@@ -32,6 +32,10 @@ static const unsigned char matrix_efficiency[] = {
 #embed "data/matrix-efficiency.csv"
 };
 
+static const unsigned char calibration[] = {
+#embed "data/calibration.csv"
+};
+
 static const struct trainyard_catalog_file files[] = {
     {"sources.json", sources, sizeof sources},
     {"accelerators.json", accelerators, sizeof accelerators},
@@ -41,6 +45,7 @@ static const struct trainyard_catalog_file files[] = {
     {"facts.json", facts, sizeof facts},
     {"prices.csv", prices, sizeof prices},
     {"all-reduce.csv", all_reduce, sizeof all_reduce},
+    {"calibration.csv", calibration, sizeof calibration},
     {"matrix-efficiency.csv", matrix_efficiency, sizeof matrix_efficiency},
 };
 

@@ -9,13 +9,15 @@ struct TableReader {
 
     /// Lines that are empty or begin with `#` are skipped. Cells that hold a comma or a quote are quoted as in RFC 4180, within one line.
     init(_ file: CatalogFile, columns: [String]) throws(CatalogError) {
-        guard let text = String(validating: file.bytes, as: UTF8.self) else {
+        guard String(validating: file.bytes, as: UTF8.self) != nil else {
             throw CatalogError(.malformed, "\(file.path):1: the file is not valid UTF-8")
         }
         var rows: [(line: Int, cells: [String])] = []
         var header: [String]?
-        for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
-            if line.isEmpty || line.hasPrefix("#") { continue }
+        let lines = file.bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        for (index, whole) in lines.enumerated() {
+            let line = whole.last == UInt8(ascii: "\r") ? whole.dropLast() : whole
+            if line.isEmpty || line.first == UInt8(ascii: "#") { continue }
             let cells = try Self.cells(of: line, at: "\(file.path):\(index + 1)")
             guard let header else {
                 guard cells == columns else {
@@ -41,11 +43,11 @@ struct TableReader {
         self.rows = rows
     }
 
-    private static func cells(of line: Substring, at place: String) throws(CatalogError) -> [String] {
+    private static func cells(of line: ArraySlice<UInt8>, at place: String) throws(CatalogError) -> [String] {
         var cells: [String] = []
         var cell: [UInt8] = []
         var isQuoted = false
-        var bytes = Array(line.utf8)[...]
+        var bytes = line
         while let byte = bytes.popFirst() {
             switch byte {
             case UInt8(ascii: "\"") where !isQuoted && cell.isEmpty: isQuoted = true

@@ -70,7 +70,8 @@ struct HuggingFaceConfig {
     private func optionalCount(_ keys: [String], least: Int) throws(CatalogError) -> Int? {
         guard let found = first(of: keys) else { return nil }
         let number = try document.integer(found)
-        let most = Self.largest(keys[0])
+        // Counts below the smallest limit need no look at which it is.
+        let most = number < 1 << 10 ? 1 << 10 : Self.largest(keys[0])
         guard number >= least, number <= most else {
             throw document.problem(at: found, "\"\(keys[0])\" is \(number); expected \(least) to \(most)")
         }

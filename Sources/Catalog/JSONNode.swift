@@ -150,6 +150,7 @@ private struct JSONParser {
     private mutating func members(depth: Int) throws(CatalogError) -> [JSONNode.Member] {
         position += 1
         var members: [JSONNode.Member] = []
+        // Objects have few keys, and searching them is quicker than hashing; tables that have many are hashed.
         var seen: Set<String> = []
         skipSpace()
         if take(UInt8(ascii: "}")) { return members }
@@ -159,7 +160,14 @@ private struct JSONParser {
                 throw failure("expected a key in double quotes")
             }
             let key = try string()
-            guard seen.insert(key).inserted else { throw failure("the key \"\(key)\" stands twice in one object") }
+            let isNew: Bool
+            if members.count < 32 {
+                isNew = !members.contains { $0.key == key }
+            } else {
+                if seen.isEmpty { seen = Set(members.map(\.key)) }
+                isNew = seen.insert(key).inserted
+            }
+            guard isNew else { throw failure("the key \"\(key)\" stands twice in one object") }
             skipSpace()
             guard take(UInt8(ascii: ":")) else { throw failure("expected ':' after the key \"\(key)\"") }
             members.append(JSONNode.Member(key: key, node: try value(depth: depth + 1)))
