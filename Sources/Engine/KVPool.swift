@@ -11,11 +11,13 @@ struct KVPool: ~Copyable {
     /// Free blocks that hold nothing.
     private(set) var empty: Int32
     var cache = PrefixCache()
+    var host: HostTier
     private(set) var peakUsed: Int32 = 0
 
-    init(blocks: Int32) {
+    init(blocks: Int32, hostBlocks: Int32 = 0) {
         total = blocks
         empty = blocks
+        host = HostTier(blocks: hostBlocks)
     }
 
     /// Blocks that an allocation can take.
@@ -27,8 +29,18 @@ struct KVPool: ~Copyable {
         if blocks <= empty {
             empty &-= blocks
         } else {
-            cache.evict(blocks &- empty)
+            evict(blocks &- empty)
             empty = 0
+        }
+    }
+
+    private mutating func evict(_ blocks: Int32) {
+        precondition(blocks <= cache.evictableBlocks, "more KV blocks are taken than are free")
+        var left = blocks
+        while left > 0 {
+            let piece = cache.evictFromOldest(left)
+            host.keep(key: piece.key, firstBlock: piece.firstBlock, blocks: piece.blocks)
+            left &-= piece.blocks
         }
     }
 

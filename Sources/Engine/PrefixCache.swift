@@ -180,27 +180,33 @@ struct PrefixCache: ~Copyable {
     /// - Precondition: that many are evictable.
     mutating func evict(_ count: Int32) {
         precondition(count <= evictableBlocks, "more cached blocks are given up than nothing refers to")
-        evictableBlocks -= count
         var left = count
-        while left > 0 {
-            let index = oldest
-            let blocks = segments[Int(index)].blocks
-            if blocks > left {
-                segments[Int(index)].blocks = blocks - left
-                return
-            }
-            left -= blocks
+        while left > 0 { left -= evictFromOldest(left).blocks }
+    }
+
+    /// Gives up at most `limit` blocks from the end of the oldest unreferenced segment.
+    /// - Returns: the piece they belonged to, the first of them, and how many.
+    /// - Precondition: something is evictable.
+    mutating func evictFromOldest(_ limit: Int32) -> (key: UInt64, firstBlock: Int32, blocks: Int32) {
+        let index = oldest
+        let segment = segments[Int(index)]
+        let count = min(limit, segment.blocks)
+        evictableBlocks -= count
+        if count < segment.blocks {
+            segments[Int(index)].blocks -= count
+        } else {
             unlink(index)
             remove(index)
         }
+        return (segment.key, segment.firstBlock + segment.blocks - count, count)
     }
 
-    /// Gives up the oldest unreferenced segment whole.
-    /// - Returns: its blocks.
-    mutating func evictOldest() -> Int32 {
-        let blocks = segments[Int(oldest)].blocks
-        evict(blocks)
-        return blocks
+    /// Gives up one unreferenced segment whole.
+    mutating func drop(_ index: Int32) {
+        precondition(segments[Int(index)].references == 0)
+        evictableBlocks -= segments[Int(index)].blocks
+        unlink(index)
+        remove(index)
     }
 
     private mutating func remove(_ index: Int32) {

@@ -29,7 +29,7 @@ struct PrefixChain {
     private let sessionKey: UInt64
     private let sessionBlocks: Int32
 
-    init(_ request: Request, blockTokens: Int32, caching: ReplicaConfiguration.PrefixCaching) {
+    init(_ request: Request, blockTokens: Int32, caching: ReplicaConfiguration.PrefixCaching, rank: UInt8 = 0) {
         let prefix = request.prefix
         self.blockTokens = blockTokens
         promptBlocks = request.promptTokens / blockTokens
@@ -40,8 +40,8 @@ struct PrefixChain {
         case .blocks: byHashes = prefix.blockHashes != nil && prefix.blockHashCount > 0
         case .sessions: byHashes = !named && prefix.blockHashes != nil && prefix.blockHashCount > 0
         }
-        // An adapter changes what the blocks hold, so it is part of every key (rule 21).
-        let adapter = UInt64(request.adapter) << 32
+        // An adapter changes what the blocks hold, so it is part of every key (rule 21); a rank has blocks of its own.
+        let adapter = UInt64(request.adapter) << 32 | UInt64(rank) << 48
         if byHashes {
             precondition(prefix.tokensPerHash > 0, "block hashes without the tokens that one stands for")
             hashes = prefix.blockHashes
@@ -86,10 +86,13 @@ struct PrefixChain {
 
     /// Key of blocks that nothing names, from `firstBlock` on: only the request's own resumption can ask for them.
     static func ownKey(_ request: Request, firstBlock: Int32) -> UInt64 {
-        mix(request.id, 0x4F55_5450_5554 &+ UInt64(truncatingIfNeeded: firstBlock))
+        max(2, mix(request.id, 0x4F55_5450_5554 &+ UInt64(truncatingIfNeeded: firstBlock)) & ~1)
     }
 
-    /// SplitMix64's finaliser over both words; never 0, which marks a segment without a key.
+    /// Whether a key names a piece that other requests can have: those are odd.
+    static func isNamed(_ key: UInt64) -> Bool { key & 1 == 1 }
+
+    /// SplitMix64's finaliser over both words, made odd; 0 marks a segment without a key.
     @inline(__always) static func mix(_ value: UInt64, _ salt: UInt64) -> UInt64 {
         var word = value &+ salt &* 0x9E37_79B9_7F4A_7C15 &+ 0x9E37_79B9_7F4A_7C15
         word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9

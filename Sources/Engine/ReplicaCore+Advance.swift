@@ -161,8 +161,14 @@ extension ReplicaCore {
 
     @inline(__always)
     private mutating func finishDecoding<Sink: OutcomeSink>(_ slot: SlotIndex, into sink: inout Sink) {
-        slots[slot].lastToken = clock
         leaveBatch(slot)
+        if slots[slot].isGhost {
+            ghostCount &-= 1
+            leaveRunning(slot)
+            free(slot)
+            return
+        }
+        slots[slot].lastToken = clock
         finish(slot, into: &sink)
     }
 
@@ -198,13 +204,35 @@ extension ReplicaCore {
 
     @inline(__always)
     private mutating func finish<Sink: OutcomeSink>(_ slot: SlotIndex, into sink: inout Sink) {
-        running.remove(slot, in: slots.base)
-        if slots[slot].request.flags.contains(.streams) { streamingCount &-= 1 }
+        sink.completed(completion(of: slots.base + Int(slot), status: .finished))
+        if stopsLate && stopsByItself(slot) { return becomeGhost(slot) }
+        leaveRunning(slot)
+        free(slot)
+    }
+
+    @inline(__always) private mutating func free(_ slot: SlotIndex) {
         freeKV(
             slot, held: heldBlocks(slot, extraTokens: 0), computedTokens: slots[slot].computedTokens, keepsOutput: false,
             at: clock.nanoseconds)
-        sink.completed(completion(of: slots.base + Int(slot), status: .finished))
         slots.give(back: slot)
+    }
+
+    /// Whether the scheduler could not know that this token was the last: the model stopped before any limit did.
+    private func stopsByItself(_ slot: SlotIndex) -> Bool {
+        let room = configuration.maxModelTokens - slots[slot].request.promptTokens
+        return role != .prefillOnly && slots[slot].targetTokens < min(slots[slot].request.maxOutputTokens, room)
+    }
+
+    /// Rule 29: the next step was scheduled with this sequence before its last token was known.
+    private mutating func becomeGhost(_ slot: SlotIndex) {
+        if slots[slot].request.flags.contains(.streams) {
+            slots[slot].request.flags.remove(.streams)
+            streamingCount -= 1
+        }
+        slots[slot].isGhost = true
+        slots[slot].targetTokens = slots[slot].producedTokens + 1
+        ghostCount += 1
+        batch.insert(slot, slots: slots.base)
     }
 
     // MARK: Gaps
@@ -213,18 +241,18 @@ extension ReplicaCore {
     /// end of the last decode step, but for the late ones.
     @inline(__always)
     private mutating func reportGaps<Sink: OutcomeSink>(_ steps: Int32, into sink: inout Sink) {
-        if batch.count == 0 { return }
+        if batch.count == ghostCount { return }
         if late.isEmpty && heldOut.isEmpty && lastDecodeEnd == flightStart {
             sink.gaps(
                 firstPicoseconds: cost.picoseconds, incrementPicoseconds: increment.picoseconds, steps: steps,
-                count: batch.count)
+                count: batch.count &- ghostCount)
         } else {
             reportUnevenGaps(steps, into: &sink)
         }
     }
 
     private mutating func reportUnevenGaps<Sink: OutcomeSink>(_ steps: Int32, into sink: inout Sink) {
-        let even = batch.count - late.count
+        let even = batch.count - late.count - evenGhosts
         if even > 0 {
             let pause = flightStart.picoseconds(since: lastDecodeEnd)
             sink.gaps(firstPicoseconds: cost.picoseconds + pause, incrementPicoseconds: 0, steps: 1, count: even)
@@ -237,16 +265,29 @@ extension ReplicaCore {
                 kept += 1
                 continue
             }
+            slots[slot].isLate = false
+            if slots[slot].isGhost { continue }
+            if slots[slot].firstTokenNanoseconds < 0 {
+                slots[slot].firstTokenNanoseconds = flightStart.adding(picoseconds: cost.picoseconds).nanoseconds
+                continue
+            }
             let pause = flightStart.picoseconds(since: slots[slot].lastToken)
             sink.gaps(firstPicoseconds: cost.picoseconds + pause, incrementPicoseconds: 0, steps: 1, count: 1)
-            slots[slot].isLate = false
         }
         late.truncate(to: kept)
         if steps > 1 {
             sink.gaps(
                 firstPicoseconds: cost.picoseconds + increment.picoseconds, incrementPicoseconds: increment.picoseconds,
-                steps: steps - 1, count: batch.count)
+                steps: steps - 1, count: batch.count - ghostCount)
         }
+    }
+
+    /// Ghosts that are not late; a late one was held out of its only step.
+    private var evenGhosts: Int32 {
+        guard ghostCount > 0 else { return 0 }
+        var count = ghostCount
+        for index in 0..<late.count where slots[late[index]].isGhost { count -= 1 }
+        return count
     }
 
     mutating func becomeLate(_ slot: SlotIndex) {

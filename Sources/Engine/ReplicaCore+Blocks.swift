@@ -10,6 +10,8 @@ extension ReplicaCore {
         var blocks: Int32 = 0
         /// Blocks of the hit segments that count as available until they are referred to.
         var idleBlocks: Int32 = 0
+        /// Blocks behind those, which host memory holds.
+        var hostBlocks: Int32 = 0
     }
 
     @inline(__always) func blocks(forTokens tokens: Int32) -> Int32 { (tokens &+ blockTokens &- 1) / blockTokens }
@@ -17,6 +19,10 @@ extension ReplicaCore {
     /// Blocks that a running sequence holds, when its next `extraTokens` have theirs already.
     @inline(__always) func heldBlocks(_ slot: SlotIndex, extraTokens: Int32) -> Int32 {
         growsBlocks ? blocks(forTokens: slots[slot].computedTokens &+ extraTokens) : slots[slot].reservedBlocks
+    }
+
+    @inline(__always) private func chain(of request: Request, rank: UInt8) -> PrefixChain {
+        PrefixChain(request, blockTokens: blockTokens, caching: configuration.prefixCaching, rank: rank)
     }
 
     // MARK: Finding
@@ -30,7 +36,7 @@ extension ReplicaCore {
         expirePrefixes()
         path.removeAll()
         let sequence = slots.base + Int(slot)
-        let chain = PrefixChain(sequence.pointee.request, blockTokens: blockTokens, caching: configuration.prefixCaching)
+        let chain = chain(of: sequence.pointee.request, rank: sequence.pointee.rank)
         let limit = (sequence.pointee.goalTokens &- 1) / blockTokens
         var hit = PrefixHit()
         while hit.blocks < limit {
@@ -42,7 +48,19 @@ extension ReplicaCore {
             extend(&hit, by: usable.segment, blocks: usable.blocks)
             if hit.blocks < piece.endBlock { break }
         }
+        if pool.host.capacity > 0 { addHost(chain, limit: limit, to: &hit) }
         return hit
+    }
+
+    /// What host memory holds right behind the hit.
+    private func addHost(_ chain: PrefixChain, limit: Int32, to hit: inout PrefixHit) {
+        while hit.blocks + hit.hostBlocks < limit, let piece = chain.piece(at: hit.blocks + hit.hostBlocks) {
+            let block = hit.blocks + hit.hostBlocks
+            let end = min(block + pool.host.blocks(of: piece.key, from: block), min(limit, min(piece.endBlock, piece.knownEndBlock)))
+            guard end > block else { return }
+            hit.hostBlocks += end - block
+            if end < piece.endBlock { return }
+        }
     }
 
     /// The segment of a piece and how many of its blocks serve a prompt that reaches it at `block`.
@@ -79,20 +97,18 @@ extension ReplicaCore {
 
     func cachedPromptTokens(of request: Request) -> Int32 {
         guard caches else { return 0 }
-        let chain = PrefixChain(request, blockTokens: blockTokens, caching: configuration.prefixCaching)
+        let chain = chain(of: request, rank: UInt8(max(0, rankStates.emptiest(below: Int32.max))))
         let limit = (request.promptTokens - 1) / blockTokens
-        var found: Int32 = 0
-        while found < limit, let piece = chain.piece(at: found) {
-            let index = pool.cache.find(piece.key)
-            guard index >= 0 else { break }
-            let segment = pool.cache.segments[Int(index)]
-            let end = min(segment.blocks + piece.firstBlock, min(limit, piece.knownEndBlock))
-            guard segment.firstBlock == piece.firstBlock, end > found, !isExpired(segment, at: advancedNanoseconds)
-            else { break }
-            found = end
-            if found < piece.endBlock { break }
+        var hit = PrefixHit()
+        while hit.blocks < limit, let piece = chain.piece(at: hit.blocks),
+            let usable = usableBlocks(of: piece, at: hit.blocks, limit: limit),
+            !isExpired(pool.cache.segments[Int(usable.segment)], at: advancedNanoseconds)
+        {
+            hit.blocks += usable.blocks
+            if hit.blocks < piece.endBlock { break }
         }
-        return found * blockTokens
+        if pool.host.capacity > 0 { addHost(chain, limit: limit, to: &hit) }
+        return (hit.blocks + hit.hostBlocks) * blockTokens
     }
 
     // MARK: Taking
@@ -115,12 +131,18 @@ extension ReplicaCore {
         }
     }
 
+    /// The step waits for blocks that come from host memory.
+    mutating func bringBack(_ blocks: Int32) {
+        loadingPicoseconds += Int64(blocks) * configuration.hostTransferPicosecondsPerBlock
+        usage.prefixHostHitTokens += Int64(blocks) * Int64(blockTokens)
+    }
+
     /// Rule 21: the full blocks of a prompt are remembered when they are allocated.
     mutating func remember(_ slot: SlotIndex, computedTokens: Int32) {
         let sequence = slots.base + Int(slot)
         let full = computedTokens / blockTokens
         guard caches, sequence.pointee.sharedBlocks < full else { return }
-        let chain = PrefixChain(sequence.pointee.request, blockTokens: blockTokens, caching: configuration.prefixCaching)
+        let chain = chain(of: sequence.pointee.request, rank: sequence.pointee.rank)
         extendChain(sequence, chain, to: full)
     }
 
@@ -170,7 +192,7 @@ extension ReplicaCore {
     ) {
         let sequence = slots.base + Int(slot)
         let full = min(computedTokens / blockTokens, held)
-        let chain = PrefixChain(sequence.pointee.request, blockTokens: blockTokens, caching: configuration.prefixCaching)
+        let chain = chain(of: sequence.pointee.request, rank: sequence.pointee.rank)
         if chain.outputExtendsChain { extendChain(sequence, chain, to: full) }
         let own = full - sequence.pointee.sharedBlocks
         if own > 0 { keepOwn(of: sequence, blocks: own, findable: keepsOutput) }
@@ -217,7 +239,7 @@ extension ReplicaCore {
     private mutating func expirePrefixes() {
         guard configuration.prefixLifetimeNanoseconds != nil else { return }
         while pool.cache.oldest >= 0, isExpired(pool.cache.segments[Int(pool.cache.oldest)], at: clock.nanoseconds) {
-            pool.give(back: pool.cache.evictOldest())
+            pool.give(back: pool.cache.evictFromOldest(Int32.max).blocks)
         }
     }
 }

@@ -109,20 +109,27 @@ extension ReplicaCore {
         guard !waiting.isEmpty else { return }
         let cap = min(maxSequences, rules.maxActiveSequences ?? Int32.max)
         while budget > 0 && running.count < cap {
-            let slot = firstVisible(fromIdle: fromIdle)
+            let slot = nextToAdmit(fromIdle: fromIdle)
             guard slot >= 0 else { return }
             let goal = slots[slot].goalTokens
+            let watermark = running.isEmpty ? 0 : configuration.watermarkBlocks
+            if isTransferred(slot) {
+                guard blocks(forTokens: goal) + watermark <= pool.available else { return }
+                admitTransferred(slot)
+                budget -= 1
+                continue
+            }
             let hit = lookUp(slot)
-            let cached = hit.blocks &* blockTokens
+            let cached = (hit.blocks &+ hit.hostBlocks) &* blockTokens
             var tokens = limited(goal &- cached, rules)
             if !rules.chunkedPrefill && tokens > budget { return }
             tokens = min(tokens, budget)
             let whole = blocks(forTokens: rules.reserveFullSequence ? goal : cached &+ tokens)
-            let watermark = running.isEmpty ? 0 : configuration.watermarkBlocks
             guard whole &- hit.blocks &+ watermark <= pool.available &- hit.idleBlocks else { return }
             admit(slot, cachedTokens: cached)
             if caches { takeHit(hit, for: slot) }
             pool.take(blocks(forTokens: cached &+ tokens) &- hit.blocks)
+            if hit.hostBlocks > 0 { bringBack(hit.hostBlocks) }
             remember(slot, computedTokens: cached &+ tokens)
             addChunk(slot, tokens: tokens)
             budget &-= tokens

@@ -7,55 +7,97 @@ import Workload
 
 extension ReplicaCore {
     mutating func schedulePhased(_ rules: PhasedRules, fromIdle: Bool) {
-        if unfinished >= 0 {
-            startPrefill(unfinished, rules)
-            return
+        if ranks > 1 {
+            continuePrompts()
+        } else if unfinished >= 0 {
+            addPrompt(unfinished)
         }
-        if !waiting.isEmpty && running.count < maxSequences {
-            let slot = firstVisible(fromIdle: fromIdle)
-            if slot >= 0 && admitPhased(slot, rules) {
-                startPrefill(slot, rules)
-                return
+        if chunks.isEmpty || ranks > 1 { admitPrompts(rules, fromIdle: fromIdle) }
+        if !chunks.isEmpty {
+            startPrefill(rules)
+        } else if batch.count > 0 {
+            startDecodes(rules)
+        }
+    }
+
+    /// Every rank goes on with the prompt that it has begun.
+    private mutating func continuePrompts() {
+        rankStates.beginStep()
+        for rank in 0..<ranks where rankStates.prefilling(rank) >= 0 { addPrompt(rankStates.prefilling(rank)) }
+    }
+
+    /// One prompt a step and rank, first come, first served; the rest is held back. Sequences that come with their KV
+    /// need no prefill, so all that fit go in.
+    private mutating func admitPrompts(_ rules: PhasedRules, fromIdle: Bool) {
+        while !waiting.isEmpty && running.count < maxSequences * ranks {
+            let slot = nextToAdmit(fromIdle: fromIdle)
+            guard slot >= 0 && findRoom(slot, rules) else { return }
+            if isTransferred(slot) {
+                admitTransferred(slot)
+                continue
             }
+            let hit = lookUp(slot)
+            let cached = (hit.blocks + hit.hostBlocks) * blockTokens
+            if !growsBlocks {
+                guard slots[slot].reservedBlocks - hit.blocks <= pool.available - hit.idleBlocks else { return }
+            }
+            admit(slot, cachedTokens: cached)
+            if caches { takeHit(hit, for: slot) }
+            pool.take((growsBlocks ? blocks(forTokens: cached) : slots[slot].reservedBlocks) - hit.blocks)
+            if hit.hostBlocks > 0 { bringBack(hit.hostBlocks) }
+            if ranks > 1 { rankStates.setPrefilling(slots[slot].rank, slot) }
+            addPrompt(slot)
+            if ranks == 1 { return }
         }
-        if batch.count > 0 { startDecodes(rules) }
     }
 
     /// No preemption: a request is admitted only when its worst case fits beside the others'.
-    private mutating func admitPhased(_ slot: SlotIndex, _ rules: PhasedRules) -> Bool {
+    private mutating func findRoom(_ slot: SlotIndex, _ rules: PhasedRules) -> Bool {
+        var limit = maxSequences
         switch rules.admission {
-        case .wholeContext:
-            guard running.count < configuration.kvBlocks / blocks(forTokens: configuration.maxModelTokens) else { return false }
-            let hit = lookUp(slot)
-            admit(slot, cachedTokens: hit.blocks * blockTokens)
-            if caches { takeHit(hit, for: slot) }
+        case .wholeContext: limit = min(limit, configuration.kvBlocks / blocks(forTokens: configuration.maxModelTokens))
         case .requestMaximum:
-            let hit = lookUp(slot)
-            let worst = worstCaseBlocks(slots[slot].request)
-            guard worst - hit.blocks <= pool.available - hit.idleBlocks else { return false }
-            slots[slot].reservedBlocks = worst
-            admit(slot, cachedTokens: hit.blocks * blockTokens)
-            if caches { takeHit(hit, for: slot) }
-            pool.take(worst - hit.blocks)
+            slots[slot].reservedBlocks = worstCaseBlocks(slots[slot].request)
+            if isTransferred(slot) && slots[slot].reservedBlocks > pool.available { return false }
         }
-        return true
+        if ranks == 1 { return running.count < limit }
+        let rank = rankStates.emptiest(below: limit)
+        if rank >= 0 { slots[slot].rank = UInt8(rank) }
+        return rank >= 0
     }
 
-    /// A prompt longer than the step's tokens is computed in several steps, one after the other.
-    private mutating func startPrefill(_ slot: SlotIndex, _ rules: PhasedRules) {
+    /// Gives a sequence the next chunk of its prompt; one longer than the step's tokens takes several steps in a row.
+    private mutating func addPrompt(_ slot: SlotIndex) {
         let computed = slots[slot].computedTokens
         let tokens = min(slots[slot].goalTokens - computed, configuration.maxBatchedTokens)
         if growsBlocks { pool.take(blocks(forTokens: computed + tokens) - blocks(forTokens: computed)) }
         remember(slot, computedTokens: computed + tokens)
         addChunk(slot, tokens: tokens)
-        let bucket = Self.bucket(in: rules.prefillBuckets, holding: tokens)
+        if ranks > 1 { rankStates.setHasChunk(slots[slot].rank) }
+    }
+
+    /// A prefill step, of the largest bucket and the longest context that a rank needs.
+    private mutating func startPrefill(_ rules: PhasedRules) {
+        var real: Int32 = 0
+        var longest: Int32 = 0
+        var context: Int32 = 0
+        var completes = false
+        for index in 0..<chunks.count {
+            let sequence = slots.base + Int(chunks[index])
+            let tokens = sequence.pointee.chunkTokens
+            real += tokens
+            longest = max(longest, tokens)
+            context = max(context, sequence.pointee.computedTokens)
+            if sequence.pointee.computedTokens + tokens == sequence.pointee.goalTokens { completes = true }
+        }
+        let bucket = Self.bucket(in: rules.prefillBuckets, holding: longest)
         var shape = StepShape()
-        shape.addPrefill(
-            chunkTokens: bucket, contextTokens: computed, completes: computed + tokens == slots[slot].goalTokens)
+        shape.addPrefill(chunkTokens: bucket, contextTokens: context, completes: completes)
         let cost = table.cost(of: shape)
+        if chunks.count > 1 { needsRunningOrder = true }
         startFlight(
             StepRun(first: cost, increment: StepCost(picoseconds: 0, nanojoules: 0), steps: 1), decodes: false, steps: 1,
-            realTokens: tokens, padding: bucket - tokens)
+            realTokens: real, padding: bucket * ranks - real)
     }
 
     private mutating func startDecodes(_ rules: PhasedRules) {
@@ -69,16 +111,17 @@ extension ReplicaCore {
             // Static shapes: every step costs the same until the longest context leaves its bucket.
             let longest = shape.longestDecodeContextTokens
             let context = Self.bucket(in: rules.contextBuckets, holding: longest + 1)
-            shape.decodeSequences = Self.bucket(in: rules.batchBuckets, holding: real)
+            let fullest = ranks > 1 ? rankStates.mostRunning : real
+            shape.decodeSequences = Self.bucket(in: rules.batchBuckets, holding: fullest)
             shape.longestDecodeContextTokens = context
             shape.decodeContextTokens = Int64(context) * Int64(shape.decodeSequences)
             run = StepRun(
                 first: table.cost(of: shape), increment: StepCost(picoseconds: 0, nanojoules: 0), steps: context - longest)
         }
-        let mayAdmit = somebodyIsUnseen && running.count < maxSequences
+        let mayAdmit = somebodyIsUnseen && running.count < maxSequences * ranks
         startFlight(
             run, decodes: true, steps: mayAdmit ? 1 : stepsUnchanged(line: run.steps), realTokens: real,
-            padding: shape.decodeSequences - real)
+            padding: shape.decodeSequences * ranks - real)
     }
 
     /// The smallest bucket that holds `tokens`, or `tokens` when none is given.

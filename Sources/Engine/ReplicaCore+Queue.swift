@@ -9,8 +9,9 @@ extension ReplicaCore {
     mutating func submit(_ request: Request, at nowNanoseconds: Int64) {
         precondition(request.promptTokens >= 1 && request.outputTokens >= 1, "a request has at least one token each way")
         let room = configuration.maxModelTokens &- request.promptTokens
+        let wanted = role == .prefillOnly ? 1 : request.outputTokens
         let sequence = SequenceSlot(
-            request: request, submittedNanoseconds: nowNanoseconds, targetTokens: max(1, min(request.outputTokens, room)))
+            request: request, submittedNanoseconds: nowNanoseconds, targetTokens: max(1, min(wanted, room)))
         guard room >= 1, fits(sequence), waiting.count < configuration.maxWaitingRequests,
             waitingPromptTokens < configuration.maxWaitingTokens
         else {
@@ -24,7 +25,7 @@ extension ReplicaCore {
         lastSubmitNanoseconds = nowNanoseconds
         let isFirst = enqueue(slot) || wasEmpty
         // Whoever already waits could not be admitted, so only a new first one can change the coming steps.
-        if inFlight && flightSteps > 1 && (everyArrivalCounts || (isFirst && runningCount < maxSequences)) {
+        if inFlight && flightSteps > 1 && (everyArrivalCounts || (isFirst && runningCount < maxSequences &* ranks)) {
             cutFlight(after: nowNanoseconds)
         }
     }
@@ -89,6 +90,19 @@ extension ReplicaCore {
         return slot
     }
 
+    /// The first one that may be admitted next: rule 10 passes over those whose adapter has no place, and leaves them
+    /// where they are.
+    @inline(__always) func nextToAdmit(fromIdle: Bool) -> SlotIndex {
+        var slot = waiting.first
+        while slot >= 0,
+            !isVisible(slot, fromIdle: fromIdle)
+                || (slots[slot].request.adapter != 0 && !adapters.hasPlace(for: slots[slot].request.adapter))
+        {
+            slot = slots[slot].next
+        }
+        return slot
+    }
+
     @inline(__always) func isVisible(_ slot: SlotIndex, fromIdle: Bool) -> Bool {
         fromIdle || slots[slot].submittedNanoseconds < clock.nanoseconds || slots[slot].preemptions > 0
     }
@@ -117,7 +131,7 @@ extension ReplicaCore {
         if isVidur { return cancelMember(requestID) }
         slot = running.first
         while slot >= 0 {
-            if slots[slot].request.id == requestID {
+            if slots[slot].request.id == requestID && !slots[slot].isGhost {
                 cancelRunning(slot, at: nowNanoseconds)
                 return true
             }
@@ -143,12 +157,11 @@ extension ReplicaCore {
             leaveUnfinished(slot)
             if slots[slot].chunkTokens > 0 { chunks.remove(slot) }
         }
-        running.remove(slot, in: slots.base)
+        leaveRunning(slot)
         freeKV(
             slot, held: heldBlocks(slot, extraTokens: extra), computedTokens: slots[slot].computedTokens + extra,
             keepsOutput: false, at: nowNanoseconds)
         reports.append(completion(of: slots.base + Int(slot), status: .cancelled))
-        if slots[slot].request.flags.contains(.streams) { streamingCount -= 1 }
         slots.give(back: slot)
         if inFlight && flightSteps > 1 {
             flightSteps = 1

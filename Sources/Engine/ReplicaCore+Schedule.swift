@@ -30,25 +30,63 @@ extension ReplicaCore {
 
     // MARK: Moving sequences
 
-    /// Puts a waiting sequence at the end of the running ones (rule 14).
+    /// Puts a waiting sequence at the end of the running ones (rule 14), with the first `cachedTokens` of what it has to
+    /// compute in the cache.
     @inline(__always) mutating func admit(_ slot: SlotIndex, cachedTokens: Int32) {
+        let isFirst = slots[slot].scheduledNanoseconds < 0
+        enterRunning(slot, computedTokens: cachedTokens)
+        // Rule 26.
+        guard caches && isFirst else { return }
+        slots[slot].cachedPromptTokens = cachedTokens
+        usage.prefixQueryTokens &+= Int64(slots[slot].goalTokens)
+        usage.prefixHitTokens &+= Int64(cachedTokens)
+    }
+
+    @inline(__always) private mutating func enterRunning(_ slot: SlotIndex, computedTokens: Int32) {
         dequeue(slot)
         let sequence = slots.base + Int(slot)
         sequence.pointee.state = .prefilling
-        sequence.pointee.computedTokens = cachedTokens
+        sequence.pointee.computedTokens = computedTokens
         sequence.pointee.order = nextOrder
         nextOrder &+= 1
-        if sequence.pointee.scheduledNanoseconds < 0 {
-            sequence.pointee.scheduledNanoseconds = clock.nanoseconds
-            sequence.pointee.cachedPromptTokens = cachedTokens
-            usage.prefixQueryTokens &+= caches ? Int64(sequence.pointee.goalTokens) : 0
-            usage.prefixHitTokens &+= Int64(cachedTokens)
-        }
+        if sequence.pointee.scheduledNanoseconds < 0 { sequence.pointee.scheduledNanoseconds = clock.nanoseconds }
         running.append(slot, in: slots.base)
         unfinished = slot
         unfinishedCount &+= 1
         unfinishedTokens &+= tokensLeft(sequence)
         if sequence.pointee.request.flags.contains(.streams) { streamingCount &+= 1 }
+        if sequence.pointee.request.adapter != 0 && adapters.use(sequence.pointee.request.adapter) {
+            loadingPicoseconds += adapters.loadPicoseconds
+            usage.adapterLoads += 1
+        }
+        if ranks > 1 { rankStates.enter(sequence.pointee.rank) }
+    }
+
+    /// Puts a sequence whose prompt was computed elsewhere among the decoding ones. Its first step computes the last
+    /// prompt token once more and yields the first output token.
+    mutating func admitTransferred(_ slot: SlotIndex) {
+        let prompt = slots[slot].goalTokens
+        enterRunning(slot, computedTokens: prompt - 1)
+        leaveUnfinished(slot)
+        // A mixed step has given the batch its blocks before it admits; a phased one does so after.
+        pool.take(growsBlocks ? blocks(forTokens: neverPreempts ? prompt - 1 : prompt) : slots[slot].reservedBlocks)
+        batch.insert(slot, slots: slots.base)
+        remember(slot, computedTokens: prompt)
+        becomeLate(slot)
+    }
+
+    /// Whether a waiting request comes with its KV, from a prefill replica.
+    @inline(__always) func isTransferred(_ slot: SlotIndex) -> Bool {
+        role == .decodeOnly && slots[slot].preemptions == 0
+    }
+
+    /// Takes a sequence out of the running list, with what it holds besides KV.
+    @inline(__always) mutating func leaveRunning(_ slot: SlotIndex) {
+        running.remove(slot, in: slots.base)
+        let sequence = slots.base + Int(slot)
+        if sequence.pointee.request.flags.contains(.streams) { streamingCount &-= 1 }
+        if sequence.pointee.request.adapter != 0 { adapters.release(sequence.pointee.request.adapter) }
+        if ranks > 1 { rankStates.leave(sequence.pointee.rank) }
     }
 
     @inline(__always) private func tokensLeft(_ sequence: UnsafeMutablePointer<SequenceSlot>) -> Int64 {
@@ -61,6 +99,7 @@ extension ReplicaCore {
         unfinishedTokens &-= tokensLeft(slots.base + Int(slot))
         unfinishedCount &-= 1
         if unfinished == slot { unfinished = -1 }
+        if ranks > 1 { rankStates.setPrefilling(slots[slot].rank, -1) }
     }
 
     /// Takes a sequence out of the batch; it stays in the running list.
@@ -81,13 +120,16 @@ extension ReplicaCore {
         } else {
             leaveUnfinished(slot)
         }
-        running.remove(slot, in: slots.base)
+        leaveRunning(slot)
         freeKV(
             slot, held: heldBlocks(slot, extraTokens: extraTokens),
-            computedTokens: slots[slot].computedTokens + extraTokens, keepsOutput: true,
-            at: clock.nanoseconds)
-        if slots[slot].request.flags.contains(.streams) { streamingCount -= 1 }
-        makeWaitAgain(slot)
+            computedTokens: slots[slot].computedTokens + extraTokens, keepsOutput: true, at: clock.nanoseconds)
+        if slots[slot].isGhost {
+            ghostCount -= 1
+            slots.give(back: slot)
+        } else {
+            makeWaitAgain(slot)
+        }
     }
 
     mutating func makeWaitAgain(_ slot: SlotIndex) {
@@ -140,6 +182,7 @@ extension ReplicaCore {
     @inline(__always)
     mutating func startFlight(_ run: StepRun, decodes: Bool, steps: Int32, realTokens: Int32, padding: Int32) {
         precondition(run.first.picoseconds > 0, "a step table gives a step no time")
+        if loadingPicoseconds > 0 { return startLoadingFlight(run, decodes: decodes, realTokens: realTokens, padding: padding) }
         flightStart = clock
         flightDecodes = decodes
         cost = run.first
@@ -157,6 +200,15 @@ extension ReplicaCore {
         let count = Int64(flightSteps)
         flightEnd = clock.adding(
             picoseconds: count == 1 ? cost.picoseconds : cost.picoseconds * count + increment.picoseconds * (count * (count - 1) / 2))
+    }
+
+    /// A step that has to wait for adapters or KV: nothing else about it is different.
+    private mutating func startLoadingFlight(_ run: StepRun, decodes: Bool, realTokens: Int32, padding: Int32) {
+        var first = run.first
+        first.picoseconds += loadingPicoseconds
+        loadingPicoseconds = 0
+        let slow = StepRun(first: first, increment: StepCost(picoseconds: 0, nanojoules: 0), steps: 1)
+        startFlight(slow, decodes: decodes, steps: 1, realTokens: realTokens, padding: padding)
     }
 
     /// Steps of an unchanged batch until something is to be decided: a sequence finishes, the line of costs bends, or

@@ -21,6 +21,10 @@ struct ReplicaCore: ~Copyable {
     let blockTokens: Int32
     let caches: Bool
     let byPriority: Bool
+    let role: ReplicaRole
+    let stopsLate: Bool
+    /// Data-parallel ranks; 1 but for phased stacks.
+    let ranks: Int32
     /// KV grows with the sequence; false where its worst case is reserved at admission.
     let growsBlocks: Bool
     let neverPreempts: Bool
@@ -41,6 +45,12 @@ struct ReplicaCore: ~Copyable {
     /// End of the last step in which the batch decoded.
     var lastDecodeEnd = Instant.zero
     var streamingCount: Int32 = 0
+    /// Ended sequences that take a place in one more step.
+    var ghostCount: Int32 = 0
+    var rankStates: RankStates
+    var adapters: AdapterShelf
+    /// What the step being formed takes longer, for adapters and KV that are brought in.
+    var loadingPicoseconds: Int64 = 0
     var nextOrder: UInt32 = 0
 
     // The flight.
@@ -94,6 +104,10 @@ struct ReplicaCore: ~Copyable {
         blockTokens = configuration.kvBlockTokens
         caches = configuration.prefixCaching != .off
         byPriority = configuration.queueOrder == .priority
+        role = configuration.role
+        adapters = AdapterShelf(configuration.adapters)
+        var stopsLate = false
+        var ranks: Int32 = 1
         var tracksLongest = table.decodeAttention.axis == .longestContext
         var growsBlocks = true
         var neverPreempts = false
@@ -101,18 +115,26 @@ struct ReplicaCore: ~Copyable {
         if case .mixed(let rules) = configuration.stack {
             everyArrivalCounts =
                 rules.prefillScheduleInterval > 1 || (rules.longPrefillTokenThreshold > 0 && !rules.reserveFullSequence)
+            stopsLate = rules.asyncScheduling
         }
         if case .phased(let rules) = configuration.stack {
             if !rules.contextBuckets.isEmpty { tracksLongest = true }
             growsBlocks = rules.admission == .wholeContext
             neverPreempts = true
+            ranks = rules.dataParallelRanks
         }
+        self.stopsLate = stopsLate
+        self.ranks = ranks
+        rankStates = RankStates(ranks)
+        // A request whose adapter has no place does not hold up those behind it.
+        if configuration.adapters != nil { everyArrivalCounts = true }
         self.growsBlocks = growsBlocks
         self.neverPreempts = neverPreempts
         self.everyArrivalCounts = everyArrivalCounts
         slots = SlotPool(capacity: 8)
         batch = DecodeBatch(blockTokens: configuration.kvBlockTokens, tracksLongest: tracksLongest)
-        pool = KVPool(blocks: configuration.kvBlocks)
+        pool = KVPool(
+            blocks: configuration.kvBlocks * ranks, hostBlocks: caches ? configuration.hostKVBlocks * ranks : 0)
     }
 
     // MARK: What callers read
@@ -128,10 +150,10 @@ struct ReplicaCore: ~Copyable {
     var load: ReplicaLoad {
         var load = ReplicaLoad()
         load.waitingRequests = waiting.count
-        load.runningRequests = runningCount
+        load.runningRequests = runningCount - ghostCount
         load.waitingPromptTokens = waitingPromptTokens
         load.outstandingTokens =
-            waitingPromptTokens + waitingOutputTokens + unfinishedTokens + batch.tokensLeft - Int64(heldOut.count)
+            waitingPromptTokens + waitingOutputTokens + unfinishedTokens + batch.tokensLeft - Int64(heldOut.count + ghostCount)
         load.freeKVBlocks = pool.available
         load.totalKVBlocks = pool.total
         return load

@@ -55,6 +55,10 @@ struct SequenceSlot: BitwiseCopyable {
     var isLate: Bool
     /// Left out of the step now running.
     var isHeldOut: Bool
+    /// Has ended, and takes a place in one more step (rule 29).
+    var isGhost: Bool
+    /// Data-parallel rank it runs on.
+    var rank: UInt8
 
     init(request: Request, submittedNanoseconds: Int64, targetTokens: Int32) {
         self.request = request
@@ -82,6 +86,8 @@ struct SequenceSlot: BitwiseCopyable {
         self.state = .waiting
         self.isLate = false
         self.isHeldOut = false
+        self.isGhost = false
+        self.rank = 0
     }
 }
 

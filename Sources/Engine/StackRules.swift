@@ -115,7 +115,12 @@ public struct PhasedRules: Sendable, Equatable {
         if !batchBuckets.isEmpty && contextBuckets.isEmpty {
             return "batchBuckets need contextBuckets beside them: a compiled decode step has both dimensions"
         }
-        if dataParallelRanks < 1 { return "dataParallelRanks is \(dataParallelRanks); at least 1 is needed" }
+        if dataParallelRanks < 1 || dataParallelRanks > 256 {
+            return "dataParallelRanks is \(dataParallelRanks); 1 to 256 are possible"
+        }
+        if dataParallelRanks > 1 && (contextBuckets.isEmpty || admission != .wholeContext) {
+            return "\(dataParallelRanks) ranks that step together need contextBuckets and wholeContext admission"
+        }
         if admission == .wholeContext,
             configuration.kvBlocks < configuration.blocks(forTokens: configuration.maxModelTokens)
         {

@@ -13,6 +13,7 @@ final class BlockPool {
         var key: UInt64 = 0
         /// Holds a full block's content, found or not.
         var isFull = false
+        var isNamed = false
         var references = 0
         var releasedNanoseconds: Int64 = 0
     }
@@ -21,34 +22,59 @@ final class BlockPool {
     var free: [Block]
     /// Blocks by content, the one cached first in front.
     var byKey: [UInt64: [Block]] = [:]
+    /// Blocks in host memory, the one kept first in front.
+    var host: [UInt64] = []
 
     init(_ configuration: ReplicaConfiguration) {
         self.configuration = configuration
-        free = (0..<configuration.kvBlocks).map { _ in Block() }
+        var blocks = configuration.kvBlocks
+        if case .phased(let rules) = configuration.stack { blocks *= rules.dataParallelRanks }
+        free = (0..<blocks).map { _ in Block() }
     }
 
-    private func key(_ sequence: SteppingReplica.Sequence, _ index: Int) -> UInt64 {
+    private func key(_ sequence: SteppingReplica.Sequence, _ index: Int) -> (key: UInt64, isNamed: Bool) {
         let prefix = sequence.request.prefix
         if configuration.prefixCaching == .blocks, let hashes = prefix.blockHashes, index < Int(prefix.blockHashCount),
             index < Int(sequence.request.promptTokens / configuration.kvBlockTokens)
         {
             precondition(prefix.tokensPerHash == configuration.kvBlockTokens)
-            return PrefixChain.mix(hashes[index], UInt64(sequence.request.adapter) << 32)
+            let salt = UInt64(sequence.request.adapter) << 32 | UInt64(sequence.rank) << 48
+            return (PrefixChain.mix(hashes[index], salt), true)
         }
-        return PrefixChain.mix(sequence.request.id &* 1_000_003 &+ UInt64(index), 99)
+        return (PrefixChain.mix(sequence.request.id &* 1_000_003 &+ UInt64(index), 99), false)
     }
 
     /// The cached blocks at the start of what a sequence has to compute, at most all but one token.
-    func hits(_ sequence: SteppingReplica.Sequence, at now: Int64) -> [Block] {
+    func hits(_ sequence: SteppingReplica.Sequence, at now: Int64, probing: Bool = false) -> [Block] {
         guard configuration.prefixCaching != .off else { return [] }
-        expire(at: now)
+        if !probing { expire(at: now) }
         var found: [Block] = []
         while found.count < Int((sequence.goalTokens - 1) / configuration.kvBlockTokens),
-            let block = byKey[key(sequence, found.count)]?.first
+            let block = byKey[key(sequence, found.count).key]?.first, !isExpired(block, at: now)
         {
             found.append(block)
         }
         return found
+    }
+
+    /// How many blocks behind the first `found` ones the host holds.
+    func hostHits(_ sequence: SteppingReplica.Sequence, found: Int) -> Int32 {
+        var count = 0
+        while found + count < Int((sequence.goalTokens - 1) / configuration.kvBlockTokens) {
+            let (key, isNamed) = key(sequence, found + count)
+            guard isNamed && host.contains(key) else { break }
+            count += 1
+        }
+        return Int32(count)
+    }
+
+    private func keepInHost(_ block: Block) {
+        guard configuration.hostKVBlocks > 0 && block.isNamed else { return }
+        host.removeAll { $0 == block.key }
+        host.append(block.key)
+        var capacity = Int(configuration.hostKVBlocks)
+        if case .phased(let rules) = configuration.stack { capacity *= Int(rules.dataParallelRanks) }
+        if host.count > capacity { host.removeFirst() }
     }
 
     func touch(_ hits: [Block], for sequence: SteppingReplica.Sequence) {
@@ -63,6 +89,7 @@ final class BlockPool {
         precondition(count <= free.count, "more blocks taken than are free")
         for _ in 0..<max(0, count) {
             let block = free.removeFirst()
+            keepInHost(block)
             forget(block)
             block.references = 1
             sequence.blocks.append(block)
@@ -73,14 +100,16 @@ final class BlockPool {
         if block.key != 0 { byKey[block.key]!.removeAll { $0 === block } }
         block.key = 0
         block.isFull = false
+        block.isNamed = false
     }
 
     func remember(_ sequence: SteppingReplica.Sequence, tokens: Int32) {
         guard configuration.prefixCaching != .off else { return }
         for index in 0..<Int(tokens / configuration.kvBlockTokens) where !sequence.blocks[index].isFull {
             let block = sequence.blocks[index]
-            let key = key(sequence, index)
+            let (key, isNamed) = key(sequence, index)
             block.isFull = true
+            block.isNamed = isNamed
             block.key = key
             byKey[key, default: []].append(block)
         }
@@ -97,9 +126,14 @@ final class BlockPool {
         sequence.blocks = []
     }
 
+    private func isExpired(_ block: Block, at now: Int64) -> Bool {
+        guard let lifetime = configuration.prefixLifetimeNanoseconds else { return false }
+        return block.isFull && block.references == 0 && block.releasedNanoseconds + lifetime <= now
+    }
+
     private func expire(at now: Int64) {
-        guard let lifetime = configuration.prefixLifetimeNanoseconds else { return }
-        let expired = free.filter { $0.isFull && $0.releasedNanoseconds + lifetime <= now }
+        let expired = free.filter { isExpired($0, at: now) }
+        guard !expired.isEmpty else { return }
         free.removeAll { block in expired.contains { $0 === block } }
         for block in expired {
             forget(block)

@@ -14,7 +14,8 @@ import Workload
         for index in 0..<40 {
             let seed = batch * 1000 + UInt64(index)
             if let difference = Trial(seed: seed).firstDifference() {
-                Issue.record("seed \(seed): \(difference)")
+                var random = SplitMix64(seed: seed)
+                Issue.record("seed \(seed): \(difference)\n\(Trial.configuration(&random))")
                 return
             }
         }
@@ -28,6 +29,8 @@ struct Trial {
     func firstDifference() -> String? {
         var random = SplitMix64(seed: seed)
         let configuration = Trial.configuration(&random)
+        var ranks: Int32 = 1
+        if case .phased(let rules) = configuration.stack { ranks = rules.dataParallelRanks }
         let coarse = random.chance(30)
         let table = randomTable(
             &random, maxTokens: 1200, maxSequences: Int(configuration.maxSequences) + 2, coarse: coarse)
@@ -60,7 +63,7 @@ struct Trial {
                 engine.advance(until: operation.at, into: &engineSink)
                 oracle.advance(until: operation.at, into: &oracleSink)
                 for request in requests.suffix(3)
-                where request.prefix.blockHashCount > 0 && engine.cachedPromptTokens(of: request) != oracle.cachedPromptTokens(of: request) {
+                where request.prefix.blockHashCount > 0 && ranks == 1 && engine.cachedPromptTokens(of: request) != oracle.cachedPromptTokens(of: request) {
                     return "cached tokens of \(request.id) at \(operation.at): \(engine.cachedPromptTokens(of: request))"
                 }
                 if engine.load != oracle.load { return "load at \(operation.at): \(engine.load) is not \(oracle.load)" }
@@ -115,9 +118,19 @@ struct Trial {
         if random.chance(30) { configuration.queueOrder = .priority }
         if random.chance(50) { configuration.prefixCaching = .blocks }
         if random.chance(30) { configuration.prefixLifetimeNanoseconds = Int64(random.int32(1...2_000_000_000)) }
+        if random.chance(20) {
+            configuration.adapters = AdapterRules(
+                maxResident: random.int32(1...3), loadPicoseconds: Int64(random.int32(0...9)) * 7_000_000_000)
+        }
+        if random.chance(15) { configuration.role = random.chance(50) ? .prefillOnly : .decodeOnly }
+        if random.chance(30) {
+            configuration.hostKVBlocks = random.int32(1...3 * configuration.kvBlocks)
+            configuration.hostTransferPicosecondsPerBlock = Int64(random.int32(0...3)) * 1_000_000_000
+        }
         switch random.int32(0...9) {
         case 0...4:
             var rules = MixedRules()
+            if random.chance(30) { rules.asyncScheduling = true }
             if random.chance(30) { rules.longPrefillTokenThreshold = random.int32(1...60) }
             if random.chance(30) { rules.longPrefillAdaptive = true }
             if random.chance(30) { rules.reserveFullSequence = false }
@@ -136,14 +149,22 @@ struct Trial {
                 rules.batchBuckets = PhasedRules.powersOfTwo(from: 1, to: configuration.maxSequences)
             }
             if random.chance(50) { rules.admission = .requestMaximum }
+            if random.chance(40) && !rules.contextBuckets.isEmpty {
+                rules.admission = .wholeContext
+                rules.dataParallelRanks = random.int32(2...5)
+            }
             configuration.stack = .phased(rules)
         case 8:
             configuration.queueOrder = .firstComeFirstServed
             configuration.prefixCaching = .off
+            configuration.adapters = nil
+            configuration.role = .whole
             configuration.stack = .sarathi(chunkTokens: random.int32(24...300))
         default:
             configuration.queueOrder = .firstComeFirstServed
             configuration.prefixCaching = .off
+            configuration.adapters = nil
+            configuration.role = .whole
             configuration.stack = .vllmV0
             configuration.maxBatchedTokens = max(configuration.maxBatchedTokens, maxModelTokens)
         }
@@ -170,6 +191,7 @@ struct Trial {
                 id: id, arrivalNanoseconds: max(0, now - Int64(random.int32(0...1000))), promptTokens: prompt,
                 outputTokens: random.int32(1...max(1, configuration.maxModelTokens / 2)))
             request.maxOutputTokens = request.outputTokens + random.int32(0...20)
+            request.adapter = configuration.adapters == nil ? 0 : UInt16(random.int32(0...6))
             request.priority = random.int32(0...priorities)
             if random.chance(streams) { request.flags = .streams }
             if configuration.prefixCaching == .blocks && random.chance(80) {

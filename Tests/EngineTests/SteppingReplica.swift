@@ -31,6 +31,8 @@ final class SteppingReplica {
         var lastToken = Instant(nanoseconds: -1)
         var preemptions: Int32 = 0
         var dead = false
+        var ghost = false
+        var rank = 0
 
         init(_ request: Request, submittedNanoseconds: Int64, targetTokens: Int32) {
             self.request = request
@@ -56,6 +58,8 @@ final class SteppingReplica {
     var freeBlocks: Int32 { Int32(pool.free.count) }
     var reports: [Completion] = []
     var prefillIsLeft = false
+    var loadingPicoseconds: Int64 = 0
+    var shelf: [UInt16] = []
     private(set) var usage = ReplicaUsage()
 
     init(number: Int32, configuration: ReplicaConfiguration, table: StepTable) {
@@ -71,7 +75,8 @@ final class SteppingReplica {
     /// Puts a request into the queue, or rejects it when it can never fit or the queue is full.
     func submit(_ request: Request, at nowNanoseconds: Int64) {
         precondition(request.promptTokens >= 1 && request.outputTokens >= 1, "a request has at least one token each way")
-        let target = min(request.outputTokens, configuration.maxModelTokens - request.promptTokens)
+        let wanted = configuration.role == .prefillOnly ? 1 : request.outputTokens
+        let target = min(wanted, configuration.maxModelTokens - request.promptTokens)
         let sequence = Sequence(request, submittedNanoseconds: nowNanoseconds, targetTokens: max(target, 1))
         guard target >= 1, fits(sequence), !queueIsFull else {
             reports.append(completion(of: sequence, status: .rejected))
@@ -91,7 +96,7 @@ final class SteppingReplica {
             reports.append(completion(of: waiting.remove(at: index), status: .cancelled))
             return true
         }
-        guard let index = running.firstIndex(where: { $0.request.id == requestID }) else { return false }
+        guard let index = running.firstIndex(where: { $0.request.id == requestID && !$0.ghost }) else { return false }
         let sequence = running.remove(at: index)
         sequence.dead = true
         pool.release(sequence, at: nowNanoseconds)
@@ -169,6 +174,11 @@ final class SteppingReplica {
     private func finishStep<Sink: OutcomeSink>(into sink: inout Sink) {
         for (sequence, tokens) in batch where !sequence.dead {
             sequence.computedTokens += tokens
+            if sequence.ghost {
+                running.removeAll { $0 === sequence }
+                pool.release(sequence, at: clock.nanoseconds)
+                continue
+            }
             guard sequence.computedTokens >= sequence.goalTokens else { continue }
             sequence.decoding = true
             sequence.goalTokens = sequence.computedTokens + 1
@@ -187,12 +197,23 @@ final class SteppingReplica {
                         outputTokens: sequence.producedTokens, newTokens: 1, frontEnd: sequence.request.frontEnd))
             }
             if sequence.producedTokens == sequence.targetTokens {
-                running.removeAll { $0 === sequence }
-                pool.release(sequence, at: clock.nanoseconds)
                 sink.completed(completion(of: sequence, status: .finished))
+                if stopsLate(sequence) {
+                    sequence.ghost = true
+                } else {
+                    running.removeAll { $0 === sequence }
+                    pool.release(sequence, at: clock.nanoseconds)
+                }
             }
         }
         batch.removeAll(keepingCapacity: true)
+    }
+
+    private func stopsLate(_ sequence: Sequence) -> Bool {
+        guard case .mixed(let rules) = configuration.stack, rules.asyncScheduling, configuration.role != .prefillOnly
+        else { return false }
+        let room = configuration.maxModelTokens - sequence.request.promptTokens
+        return sequence.targetTokens < min(sequence.request.maxOutputTokens, room)
     }
 
     private func schedule(fromIdle: Bool) {
@@ -222,12 +243,18 @@ final class SteppingReplica {
                 shape.addDecode(contextTokens: sequence.computedTokens + ahead)
             } else {
                 shape.addPrefill(
-                    chunkTokens: padded(tokens), contextTokens: sequence.computedTokens,
+                    chunkTokens: tokens, contextTokens: sequence.computedTokens,
                     completes: sequence.computedTokens + tokens == sequence.goalTokens)
             }
         }
-        pad(&shape)
-        let cost = table.cost(of: shape)
+        var ranks: Int32 = 1
+        if case .phased(let rules) = configuration.stack {
+            ranks = rules.dataParallelRanks
+            shape = padded(rules, shape)
+        }
+        var cost = table.cost(of: shape)
+        cost.picoseconds += loadingPicoseconds
+        loadingPicoseconds = 0
         stepEnd = clock.adding(picoseconds: cost.picoseconds)
         inFlight = true
         usage.busyPicoseconds += Int128(cost.picoseconds)
@@ -235,22 +262,29 @@ final class SteppingReplica {
         usage.steps += 1
         if shape.prefillSequences == 0 { usage.decodeSteps += 1 }
         usage.realTokens += Int64(real)
-        usage.paddedTokens += Int64(shape.totalTokens - real)
-        usage.peakKVBlocks = max(usage.peakKVBlocks, configuration.kvBlocks - freeBlocks)
+        usage.paddedTokens += Int64(shape.totalTokens * ranks - real)
+        usage.peakKVBlocks = max(usage.peakKVBlocks, configuration.kvBlocks * ranks - freeBlocks)
     }
 
-    private func padded(_ chunk: Int32) -> Int32 {
-        guard case .phased(let rules) = configuration.stack else { return chunk }
-        return rules.prefillBuckets.first { $0 >= chunk } ?? chunk
-    }
-
-    private func pad(_ shape: inout StepShape) {
-        guard case .phased(let rules) = configuration.stack, shape.decodeSequences > 0 else { return }
-        if let bucket = rules.batchBuckets.first(where: { $0 >= shape.decodeSequences }) { shape.decodeSequences = bucket }
-        if let bucket = rules.contextBuckets.first(where: { $0 > shape.longestDecodeContextTokens }) ?? rules.contextBuckets.last {
-            shape.longestDecodeContextTokens = bucket
-            shape.decodeContextTokens = Int64(bucket) * Int64(shape.decodeSequences)
+    /// One rank's static shape: the largest bucket that any rank needs.
+    private func padded(_ rules: PhasedRules, _ shape: StepShape) -> StepShape {
+        var padded = StepShape()
+        if shape.prefillSequences > 0 {
+            let longest = batch.map(\.tokens).max()!
+            padded.addPrefill(
+                chunkTokens: rules.prefillBuckets.first { $0 >= longest } ?? longest,
+                contextTokens: batch.map(\.sequence.computedTokens).max()!,
+                completes: batch.contains { $0.sequence.computedTokens + $0.tokens == $0.sequence.goalTokens })
+            return padded
         }
+        padded = shape
+        guard let context = rules.contextBuckets.first(where: { $0 > shape.longestDecodeContextTokens }) ?? rules.contextBuckets.last
+        else { return padded }
+        let fullest = Int32((0..<Int(rules.dataParallelRanks)).map { rank in running.count { $0.rank == rank } }.max()!)
+        padded.decodeSequences = rules.batchBuckets.first { $0 >= fullest } ?? fullest
+        padded.longestDecodeContextTokens = context
+        padded.decodeContextTokens = Int64(context) * Int64(padded.decodeSequences)
+        return padded
     }
 
     // MARK: Blocks
@@ -268,6 +302,7 @@ final class SteppingReplica {
         running.removeAll { $0 === victim }
         batch.removeAll { $0.sequence === victim }
         pool.release(victim, at: clock.nanoseconds)
+        if victim.ghost { return }
         victim.computedTokens = 0
         victim.goalTokens = victim.request.promptTokens + victim.producedTokens
         victim.decoding = false
@@ -337,10 +372,20 @@ final class SteppingReplica {
         guard !preempted && mayPrefill else { return }
         let cap = min(configuration.maxSequences, rules.maxActiveSequences ?? .max)
         while budget > 0, running.count < cap {
-            guard let index = waiting.firstIndex(where: { isVisible($0, fromIdle: fromIdle) }) else { break }
+            guard let index = waiting.firstIndex(where: { isVisible($0, fromIdle: fromIdle) && adapterHasPlace($0) })
+            else { break }
             let sequence = waiting[index]
+            if isTransferred(sequence) {
+                let reserve = running.isEmpty ? 0 : configuration.watermarkBlocks
+                if configuration.blocks(forTokens: sequence.goalTokens) + reserve > freeBlocks { break }
+                waiting.remove(at: index)
+                admitTransferred(sequence)
+                budget -= 1
+                continue
+            }
             let hits = pool.hits(sequence, at: clock.nanoseconds)
-            let cached = Int32(hits.count) * configuration.kvBlockTokens
+            let hostHits = pool.hostHits(sequence, found: hits.count)
+            let cached = (Int32(hits.count) + hostHits) * configuration.kvBlockTokens
             var tokens = limitedPrefill(sequence.goalTokens - cached, rules, fromIdle: fromIdle)
             if !rules.chunkedPrefill && tokens > budget { break }
             tokens = min(tokens, budget)
@@ -348,7 +393,7 @@ final class SteppingReplica {
             let reserve = running.isEmpty ? 0 : configuration.watermarkBlocks
             if whole - Int32(hits.count) + reserve > freeBlocks - Int32(hits.count { $0.references == 0 }) { break }
             waiting.remove(at: index)
-            admit(sequence, hits)
+            admit(sequence, hits, hostHits)
             take(lack(sequence, tokens: cached + tokens), for: sequence)
             pool.remember(sequence, tokens: cached + tokens)
             running.append(sequence)
@@ -357,13 +402,57 @@ final class SteppingReplica {
         }
     }
 
-    private func admit(_ sequence: Sequence, _ hits: [BlockPool.Block]) {
+    private func isTransferred(_ sequence: Sequence) -> Bool {
+        configuration.role == .decodeOnly && sequence.preemptions == 0
+    }
+
+    private func admitTransferred(_ sequence: Sequence) {
+        bringAdapter(of: sequence)
+        sequence.computedTokens = sequence.goalTokens - 1
+        sequence.decoding = true
+        var wanted = configuration.blocks(forTokens: sequence.goalTokens)
+        if case .phased(let rules) = configuration.stack, rules.admission == .requestMaximum { wanted = reservedBlocks(sequence) }
+        take(wanted, for: sequence)
+        pool.remember(sequence, tokens: sequence.goalTokens)
+        running.append(sequence)
+        if case .mixed = configuration.stack { batch.append((sequence, 1)) }
+    }
+
+    private func admit(_ sequence: Sequence, _ hits: [BlockPool.Block], _ hostHits: Int32) {
+        bringAdapter(of: sequence)
         pool.touch(hits, for: sequence)
-        sequence.computedTokens = Int32(hits.count) * configuration.kvBlockTokens
+        sequence.computedTokens = (Int32(hits.count) + hostHits) * configuration.kvBlockTokens
+        loadingPicoseconds += Int64(hostHits) * configuration.hostTransferPicosecondsPerBlock
+        usage.prefixHostHitTokens += Int64(hostHits * configuration.kvBlockTokens)
         guard sequence.scheduledNanoseconds < 0 else { return }
         sequence.cachedTokens = sequence.computedTokens
         usage.prefixHitTokens += Int64(sequence.computedTokens)
         if configuration.prefixCaching != .off { usage.prefixQueryTokens += Int64(sequence.goalTokens) }
+    }
+
+    // MARK: Adapters
+
+    private func adapterHasPlace(_ sequence: Sequence) -> Bool {
+        guard let rules = configuration.adapters, sequence.request.adapter != 0, !shelf.contains(sequence.request.adapter)
+        else { return true }
+        let used = Set(running.map(\.request.adapter))
+        return shelf.count < rules.maxResident || shelf.contains { !used.contains($0) }
+    }
+
+    /// Called before the sequence is among the running ones. The shelf is ordered by last use, oldest first.
+    private func bringAdapter(of sequence: Sequence) {
+        guard let rules = configuration.adapters, sequence.request.adapter != 0 else { return }
+        if let index = shelf.firstIndex(of: sequence.request.adapter) {
+            shelf.remove(at: index)
+        } else {
+            if shelf.count == rules.maxResident {
+                let used = Set(running.map(\.request.adapter))
+                shelf.remove(at: shelf.firstIndex { !used.contains($0) }!)
+            }
+            loadingPicoseconds += rules.loadPicoseconds
+            usage.adapterLoads += 1
+        }
+        shelf.append(sequence.request.adapter)
     }
 
     private func limitedPrefill(_ tokens: Int32, _ rules: MixedRules, fromIdle: Bool) -> Int32 {
@@ -384,18 +473,43 @@ final class SteppingReplica {
     // MARK: Phased
 
     private func schedulePhased(_ rules: PhasedRules, fromIdle: Bool) {
-        if let unfinished = running.first(where: { !$0.decoding }) {
-            appendPrefill(unfinished)
-            return
+        let ranks = Int(rules.dataParallelRanks)
+        for rank in 0..<ranks {
+            if let unfinished = running.first(where: { !$0.decoding && $0.rank == rank }) { appendPrefill(unfinished) }
         }
-        if let index = waiting.firstIndex(where: { isVisible($0, fromIdle: fromIdle) }), admits(waiting[index], rules) {
-            let sequence = waiting.remove(at: index)
-            admit(sequence, pool.hits(sequence, at: clock.nanoseconds))
+        while let index = waiting.firstIndex(where: { isVisible($0, fromIdle: fromIdle) && adapterHasPlace($0) }) {
+            let sequence = waiting[index]
+            let free = (0..<ranks).filter { rank in !batch.contains { $0.sequence.rank == rank } && hasSlot(rank, rules) }
+            let emptiest = free.min { left, right in
+                (running.count { $0.rank == left }, left) < (running.count { $0.rank == right }, right)
+            }
+            guard let rank = emptiest else { break }
+            sequence.rank = rank
+            if isTransferred(sequence) {
+                if rules.admission == .requestMaximum && reservedBlocks(sequence) > freeBlocks { break }
+                waiting.remove(at: index)
+                admitTransferred(sequence)
+                continue
+            }
+            let hits = pool.hits(sequence, at: clock.nanoseconds)
+            if rules.admission == .requestMaximum,
+                reservedBlocks(sequence) - Int32(hits.count) > freeBlocks - Int32(hits.count { $0.references == 0 })
+            {
+                break
+            }
+            waiting.remove(at: index)
+            admit(sequence, hits, pool.hostHits(sequence, found: hits.count))
             if rules.admission == .requestMaximum {
                 take(reservedBlocks(sequence) - sequence.heldBlocks, for: sequence)
             }
             running.append(sequence)
             appendPrefill(sequence)
+        }
+        guard batch.isEmpty else {
+            // Results come in running order, whichever rank they are from.
+            batch.sort { left, right in
+                running.firstIndex { $0 === left.sequence }! < running.firstIndex { $0 === right.sequence }!
+            }
             return
         }
         for sequence in running {
@@ -405,15 +519,11 @@ final class SteppingReplica {
         }
     }
 
-    private func admits(_ sequence: Sequence, _ rules: PhasedRules) -> Bool {
-        guard running.count < configuration.maxSequences else { return false }
-        switch rules.admission {
-        case .wholeContext:
-            return running.count < configuration.kvBlocks / configuration.blocks(forTokens: configuration.maxModelTokens)
-        case .requestMaximum:
-            let hits = pool.hits(sequence, at: clock.nanoseconds)
-            return reservedBlocks(sequence) - Int32(hits.count) <= freeBlocks - Int32(hits.count { $0.references == 0 })
-        }
+    private func hasSlot(_ rank: Int, _ rules: PhasedRules) -> Bool {
+        let count = running.count { $0.rank == rank }
+        guard count < configuration.maxSequences else { return false }
+        guard rules.admission == .wholeContext else { return true }
+        return count < configuration.kvBlocks / configuration.blocks(forTokens: configuration.maxModelTokens)
     }
 
     private func appendPrefill(_ sequence: Sequence) {
@@ -514,14 +624,15 @@ final class SteppingReplica {
     var load: ReplicaLoad {
         var load = ReplicaLoad()
         load.waitingRequests = Int32(waiting.count)
-        load.runningRequests = Int32(running.count)
+        load.runningRequests = Int32(running.count { !$0.ghost })
         load.freeKVBlocks = freeBlocks
         load.totalKVBlocks = configuration.kvBlocks
+        if case .phased(let rules) = configuration.stack { load.totalKVBlocks *= rules.dataParallelRanks }
         for sequence in waiting {
             load.waitingPromptTokens += Int64(sequence.goalTokens)
             load.outstandingTokens += Int64(sequence.goalTokens + sequence.targetTokens - sequence.producedTokens)
         }
-        for sequence in running {
+        for sequence in running where !sequence.ghost {
             if !sequence.decoding { load.outstandingTokens += Int64(sequence.goalTokens - sequence.computedTokens) }
             load.outstandingTokens += Int64(sequence.targetTokens - sequence.producedTokens)
         }
@@ -531,7 +642,8 @@ final class SteppingReplica {
     /// Tokens at the start of the prompt that this replica would not have to compute now.
     func cachedPromptTokens(of request: Request) -> Int32 {
         let probe = Sequence(request, submittedNanoseconds: 0, targetTokens: 1)
-        return Int32(pool.hits(probe, at: advancedNanoseconds).count) * configuration.kvBlockTokens
+        let hits = pool.hits(probe, at: advancedNanoseconds, probing: true)
+        return (Int32(hits.count) + pool.hostHits(probe, found: hits.count)) * configuration.kvBlockTokens
     }
 
     private func completion(of sequence: Sequence, status: Completion.Status) -> Completion {
