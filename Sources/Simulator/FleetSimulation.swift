@@ -9,11 +9,12 @@ public import Yard
 extension Simulation {
     /// Runs a workload on a fleet until the last request has ended.
     ///
-    /// - Parameter frontEnds: how many the arrivals come through. Beyond 1, a generated workload is made as that many independent
-    ///   ones of an equal part of the rate; the requests then depend on this number (and never on threads).
+    /// - Parameter frontEnds: how many the arrivals come through; nil lets it follow from the workload. Beyond 1, a generated
+    ///   workload is made as that many independent ones of an equal part of the rate; the requests then depend on this number
+    ///   (and never on threads).
     /// - Throws: `WorkloadError` for a bad trace, `SimulationError` or `CellConfigurationError` for what cannot be run.
     public static func run(
-        plan: FleetPlan, workload: Workload, frontEnds: Int = 1, options: SimulationOptions = SimulationOptions()
+        plan: FleetPlan, workload: Workload, frontEnds: Int? = nil, options: SimulationOptions = SimulationOptions()
     ) throws -> SimulationResult {
         var options = options
         options.closedLoop = workload.closedLoop
@@ -21,7 +22,7 @@ extension Simulation {
         options.thinkSeed = workload.description.options.seed
         if options.limits.isEmpty { options.limits = plan.tenantLimits }
         let simulation = try Simulation(
-            cells: plan.cellConfigurations(seed: options.seed), sources: try workload.sources(frontEnds: frontEnds),
+            cells: plan.cellConfigurations(seed: options.seed), sources: try workload.sources(frontEnds: frontEnds ?? workload.frontEnds),
             options: options)
         return try simulation.run()
     }

@@ -2,14 +2,22 @@
 // One workload through several front ends.
 //===----------------------------------------------------------------------===//
 
-import Workload
+public import Workload
 
 extension Workload {
+    /// Front ends that the workload comes through when nobody says: 16 for a generated one of more than 20,000 requests per second,
+    /// which one thread could not make as fast as several simulate them; else 1. It follows from the workload alone, so that
+    /// every fleet sees the same requests.
+    var frontEnds: Int {
+        guard case .builtIn(let name) = description.origin, closedLoop == nil, description.options.stages == nil else { return 1 }
+        return (description.options.rate ?? name.defaultRate) * description.options.scale > 20_000 ? 16 : 1
+    }
+
     /// As many sources as there are front ends, with request and session numbers that do not collide.
     ///
     /// A generated workload becomes independent generators, each with an equal part of the rate (a sum of independent Poisson
     /// processes is one). A trace cannot be split so without changing what it says, and goes through one front end.
-    func sources(frontEnds: Int) throws -> [any RequestSource] {
+    public func sources(frontEnds: Int) throws -> [any RequestSource] {
         if frontEnds == 1 { return [try makeSource()] }
         guard case .builtIn = description.origin else {
             throw SimulationError(
