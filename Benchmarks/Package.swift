@@ -20,11 +20,14 @@ let package = Package(
     targets: [
         // The same structures in C++, for numbers to stand beside.
         .target(name: "CComparators", cxxSettings: [.unsafeFlags(["-O3"])]),
-        .executableTarget(name: "core", dependencies: [waitFree, "CComparators"], swiftSettings: strict),
+        // Figures and clocks that the benchmarks share.
+        .target(name: "Measuring", dependencies: ["CComparators"], swiftSettings: strict),
+        .executableTarget(name: "core", dependencies: [waitFree, "CComparators", "Measuring"], swiftSettings: strict),
         // Runs the dispatch path in steady state, to be counted; see scripts/verify-wait-free.
         .target(name: "CAllocationCount"),
         .executableTarget(
-            name: "steady", dependencies: [waitFree, yard, "CAllocationCount", "CComparators"], swiftSettings: strict),
+            name: "steady", dependencies: [waitFree, yard, "CAllocationCount", "CComparators", "Measuring"],
+            swiftSettings: strict),
         // Shows placement in a guest with several nodes; see scripts/numa-guest.
         .executableTarget(name: "numa-probe", dependencies: [waitFree], swiftSettings: strict),
     ],

@@ -1,4 +1,5 @@
 import CComparators
+import Measuring
 import WaitFree
 
 /// From a front end to one of several cells: two looks at the load board, the less loaded one, a push, a look at the

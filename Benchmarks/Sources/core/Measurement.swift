@@ -1,6 +1,7 @@
 import CComparators
 import Glibc
 import HostTopology
+import Measuring
 import WaitFree
 
 /// Two processors on which a measurement runs.
@@ -22,7 +23,7 @@ struct ProcessorPair {
                 return try PinnedThread(name: "core-\(cpu)", placement: ThreadPlacement(cpus: [cpu], node: 0)) {
                     ready.add(1)
                     while ready.load() < 2 { comparator_pause() }
-                    if cpu == self.first { began.store(monotonicNanoseconds()) }
+                    if cpu == self.first { began.store(Clock.nanoseconds()) }
                     body()
                 }
             } catch {
@@ -32,14 +33,8 @@ struct ProcessorPair {
         }
         let threads = [start(self.second, second), start(self.first, first)]
         for thread in threads { thread.join() }
-        return Double(monotonicNanoseconds() - began.load())
+        return Double(Clock.nanoseconds() - began.load())
     }
-}
-
-func monotonicNanoseconds() -> UInt64 {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }
 
 /// Several ways of doing the same, measured in turns, so that what else the machine does falls on all of them.
@@ -82,20 +77,4 @@ struct Contest {
             print("  \(name)  least \(decimal(figure.least))  middle \(decimal(figure.middle))")
         }
     }
-}
-
-/// With two digits after the point, or with one from 100 on.
-func decimal(_ value: Double) -> String {
-    let scale = value >= 100 ? 10.0 : 100.0
-    let scaled = Int((value * scale).rounded())
-    let digits = "\(scaled % Int(scale))"
-    let width = value >= 100 ? 1 : 2
-    return "\(scaled / Int(scale)).\(String(repeating: "0", count: width - digits.count))\(digits)"
-}
-
-/// Says whether a promise is kept.
-func verdict(_ what: String, _ value: Double, atMost limit: Double? = nil, atLeast floor: Double? = nil) {
-    let kept = (limit.map { value <= $0 } ?? true) && (floor.map { value >= $0 } ?? true)
-    let promise = limit.map { "at most \(decimal($0))" } ?? floor.map { "at least \(decimal($0))" } ?? ""
-    print("  \(kept ? "kept" : "MISSED"): \(what) \(decimal(value)), promised \(promise)")
 }

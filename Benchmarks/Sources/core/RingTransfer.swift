@@ -1,5 +1,6 @@
 import CComparators
 import Glibc
+import Measuring
 import WaitFree
 
 /// Elements from one thread to another through a ring, beside C++ and beside a deque under a mutex.

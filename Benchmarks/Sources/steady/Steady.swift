@@ -7,15 +7,17 @@ import WaitFree
 /// Runs the dispatch path for a while and counts what it should not do.
 ///
 ///     steady core|yard [OPERATIONS]
+///     steady latency                 how long the product's own submission takes
 ///
 /// Two threads first run the path until everything has the size it will keep. Then the first writes `steady: begin` to
 /// standard error, both run OPERATIONS more, and it writes `steady: end`: what a tracer sees in between are the system
 /// calls of the steady state. Allocations are counted in the process, for each thread. Ends with 1 when there were any.
 @main struct Steady {
-    static func main() {
+    static func main() throws {
         let arguments = CommandLine.arguments
         let operations = arguments.count > 2 ? Int(arguments[2]) ?? 0 : 200_000
         guard arguments.count > 1, operations > 0 else { usage() }
+        if arguments[1] == "latency" { return try YardLatency.report() }
         let path: any SteadyPath
         switch arguments[1] {
         case "core": path = CorePath()
@@ -30,7 +32,7 @@ import WaitFree
     }
 
     private static func usage() -> Never {
-        print("usage: steady core|yard [OPERATIONS]")
+        print("usage: steady core|yard [OPERATIONS] | steady latency")
         exit(2)
     }
 

@@ -20,16 +20,7 @@ final class YardPath: SteadyPath, @unchecked Sendable {
     init() {
         do {
             mesh = try Mesh(frontEnds: 1, cells: 1, inboxCapacity: 256, outboxCapacity: 1024)
-            var configuration = CellConfiguration(pools: [
-                CellPool(
-                    name: "pool", table: Self.table(),
-                    replica: ReplicaConfiguration(
-                        maxSequences: 16, maxModelTokens: 2048, maxBatchedTokens: 4096, kvBlocks: 4096,
-                        prefixCaching: .off),
-                    replicas: 4)
-            ])
-            configuration.placement.policy = "least-loaded"
-            port = CellPort(cell: try Cell(configuration: configuration), mesh: mesh, number: 0)
+            port = CellPort(cell: try Self.cell(), mesh: mesh, number: 0)
         } catch {
             preconditionFailure("\(error)")
         }
@@ -69,6 +60,17 @@ final class YardPath: SteadyPath, @unchecked Sendable {
             if now >> 63 == 1 && !port.hasMessages { break }
         }
         clock.add(1 << 63)
+    }
+
+    /// Four replicas of 16 sequences each.
+    static func cell() throws -> Cell {
+        let replica = ReplicaConfiguration(
+            maxSequences: 16, maxModelTokens: 2048, maxBatchedTokens: 4096, kvBlocks: 4096, prefixCaching: .off)
+        var configuration = CellConfiguration(pools: [
+            CellPool(name: "pool", table: table(), replica: replica, replicas: 4)
+        ])
+        configuration.placement.policy = "least-loaded"
+        return try Cell(configuration: configuration)
     }
 
     /// A step costs 1 µs and 10 ns a token.
