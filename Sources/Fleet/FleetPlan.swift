@@ -25,7 +25,7 @@ public struct PoolPlan: Sendable {
     }
     public var chips: Int { instances * instance.acceleratorCount.value }
     /// Chips that no replica uses.
-    public var spareChips: Int { chips - replicas * compiled.chipsPerReplica }
+    public var spareChips: Double { Double(chips) - Double(replicas) * compiled.chipShare }
 
     /// "4 x trn2.48xlarge", and what runs on them.
     public var caption: [String] {
@@ -81,11 +81,11 @@ public struct FleetPlan: Sendable {
     /// What the fleet is, for the head of a report.
     public var caption: [String] { pools.flatMap(\.caption) }
 
-    /// Cells when the file names no number: one for every 64 replicas, so that the number follows from the fleet alone and a
-    /// run does not depend on the machine it runs on.
+    /// Cells when the file names no number: one for every 512 replicas (a fleet of one cell is run exactly), so that the number
+    /// follows from the fleet alone and a run does not depend on the machine it runs on.
     public var cells: Int {
         let most = pools.map(\.replicas).min() ?? 1
-        return min(max(1, most), requestedCells ?? min(1024, (replicas + 63) / 64))
+        return min(max(1, most), requestedCells ?? min(1024, (replicas + 511) / 512))
     }
 
     /// The same fleet with that many instances, dealt to the pools in their present proportion, at least one replica each.
@@ -133,7 +133,7 @@ public struct FleetPlan: Sendable {
                     name: pool.name, table: pool.compiled.table, replica: pool.configuration, replicas: to - from,
                     firstReplicaNumber: pool.firstReplica + Int32(from), microdollarsPerReplicaHour: price,
                     idleMilliwatts: Int64(
-                        (pool.power.idleChipWatts * Double(pool.compiled.chipsPerReplica) * 1000).rounded()))
+                        (pool.power.idleChipWatts * pool.compiled.chipShare * 1000).rounded()))
             }
             var configuration = CellConfiguration(pools: pools)
             configuration.number = number

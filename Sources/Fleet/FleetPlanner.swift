@@ -157,7 +157,7 @@ extension FleetSpecification {
                 return value
             }
             let chips = Double(instance.acceleratorCount.value)
-            let replicaChips = Double(compiled.chipsPerReplica)
+            let replicaChips = compiled.chipShare
             plans[index].power = PoolPower(
                 idleChipWatts: compiled.idleChipWatts / replicaChips, maxChipWatts: compiled.maxChipWatts / replicaChips,
                 hostWatts: given(overrides.hostWatts, "host_watts") ?? compiled.power.hostBaseWatts / replicaChips * chips,

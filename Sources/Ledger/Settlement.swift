@@ -19,16 +19,16 @@ public struct PoolEnergy: Sendable, Equatable {
     public var chipNanojoules: Int128 { activeNanojoules + idleNanojoules + spareNanojoules }
     public var wallNanojoules: Int128 { chipNanojoules + conversionNanojoules + hostNanojoules + networkNanojoules }
 
-    /// - Precondition: the replicas were not busy for longer than the window.
+    /// - Precondition: the replicas were not busy for longer than the window, but for the nanosecond that times are rounded down to.
     public init(pool: PoolAccount, activity: PoolActivity, windowNanoseconds: Int64) {
         let window = Int128(windowNanoseconds)
         let replicaTime = window * 1000 * Int128(pool.replicas)
         precondition(
-            activity.busyPicoseconds <= replicaTime,
+            activity.busyPicoseconds <= replicaTime + 1000 * Int128(pool.replicas),
             "pool \(pool.name): \(activity.busyPicoseconds) ps busy in a window of \(replicaTime) ps over all replicas")
         activeNanojoules = activity.activeNanojoules
         // 1 mW × 1 ps = 10⁻¹⁵ J = 10⁻⁶ nJ; 1 mW × 1 ns = 10⁻³ nJ.
-        idleNanojoules = (replicaTime - activity.busyPicoseconds) * Int128(pool.replicaIdleMilliwatts) / 1_000_000
+        idleNanojoules = max(0, replicaTime - activity.busyPicoseconds) * Int128(pool.replicaIdleMilliwatts) / 1_000_000
         spareNanojoules = window * Int128(pool.spareMilliwatts) / 1000
         hostNanojoules = window * Int128(pool.hostMilliwatts) * Int128(pool.instances) / 1000
         networkNanojoules = window * Int128(pool.networkMilliwatts) * Int128(pool.instances) / 1000

@@ -37,13 +37,13 @@ extension ModelBands {
 extension PoolAccount {
     public init(_ pool: PoolPlan) {
         func milliwatts(_ watts: Double) -> Int64 { Int64((watts * 1000).rounded()) }
-        let replicaChips = Double(pool.compiled.chipsPerReplica)
+        let replicaChips = pool.compiled.chipShare
         self.init(
             name: pool.name, instances: Int64(pool.instances), replicas: Int64(pool.replicas),
             microDollarsPerInstanceHour: pool.microDollarsPerInstanceHour,
             replicaIdleMilliwatts: milliwatts(pool.power.idleChipWatts * replicaChips),
             replicaMaxMilliwatts: milliwatts(pool.power.maxChipWatts * replicaChips),
-            spareMilliwatts: milliwatts(pool.power.idleChipWatts * Double(pool.spareChips)),
+            spareMilliwatts: milliwatts(pool.power.idleChipWatts * max(0, pool.spareChips)),
             hostMilliwatts: milliwatts(pool.power.hostWatts), networkMilliwatts: milliwatts(pool.power.networkWatts),
             wallPerChipWattThousandths: Int64((pool.power.wallPerChipWatt * 1000).rounded()))
     }

@@ -42,7 +42,8 @@ struct CompareCommand: AsyncParsableCommand {
         }
         let report = ComparisonReport(fleet: sides[0], baseline: sides[1], sized: options.size)
         try options.print(
-            table: ReportText.text(sides: outcomes.map(\.side), notes: report.notes), json: try ReportJSON.text(report))
+            table: ReportText.text(sides: outcomes.map(\.side), notes: report.notes), json: try ReportJSON.text(report),
+            html: ReportPage.html(sides: outcomes.map(\.pageSide), notes: report.notes))
         if options.asksForPromise && !sides.allSatisfy(\.keepsPromise) { throw ExitCode(1) }
     }
 

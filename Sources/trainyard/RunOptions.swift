@@ -27,6 +27,9 @@ struct RunOptions: ParsableArguments {
     @Option(help: "Write the report as JSON to this file; - for standard output instead of the table.")
     var json: String?
 
+    @Option(help: "Write the report as one HTML page to this file.")
+    var html: String?
+
     @Option(help: "Seed of the yard's choices, and of a generated workload that names none.")
     var seed: UInt64 = 1
 
@@ -78,18 +81,20 @@ struct RunOptions: ParsableArguments {
         return try Workload(description, policy: ReadingPolicy(skipsBadRows: skipBadRows))
     }
 
-    /// Writes `text` to the file that `--json` names. `-` is left to the caller, who prints it in place of the table.
-    func writeJSON(_ text: String) throws {
-        guard let json, json != "-" else { return }
-        do { try Data(text.utf8).write(to: URL(fileURLWithPath: json)) } catch {
-            throw CommandError("cannot write \(json): \(error.localizedDescription)")
+    /// Writes the files that were asked for, and prints the table, or the JSON in its place when `--json -` asks for it.
+    func print(table: String, json text: String, html page: @autoclosure () -> String? = nil) throws {
+        if let json, json != "-" { try write(text, to: json) }
+        if let html {
+            guard let page = page() else { throw CommandError("--html goes with simulate and compare") }
+            try write(page, to: html)
         }
+        FileHandle.standardOutput.write(Data((json == "-" ? text : table).utf8))
     }
 
-    /// Prints the JSON in place of the table when `--json -` asks for it.
-    func print(table: String, json text: String) throws {
-        try writeJSON(text)
-        FileHandle.standardOutput.write(Data((json == "-" ? text : table).utf8))
+    private func write(_ text: String, to path: String) throws {
+        do { try Data(text.utf8).write(to: URL(fileURLWithPath: path)) } catch {
+            throw CommandError("cannot write \(path): \(error.localizedDescription)")
+        }
     }
 }
 

@@ -96,7 +96,7 @@ private let hour: Int64 = 3_600_000_000_000
                 replicaMaxMilliwatts: 2, spareMilliwatts: 0, hostMilliwatts: 0, networkMilliwatts: 0,
                 wallPerChipWattThousandths: 1000)
             _ = PoolEnergy(
-                pool: pool, activity: PoolActivity(busyPicoseconds: 1001, activeNanojoules: 0), windowNanoseconds: 1)
+                pool: pool, activity: PoolActivity(busyPicoseconds: 2001, activeNanojoules: 0), windowNanoseconds: 1)
         }
     }
 }
