@@ -74,7 +74,9 @@ public struct FrontEndPort: Sendable {
     public private(set) var gate: TenantGate
 
     /// - Parameter limits: of the whole fleet, by tenant; this front end enforces its share.
-    public init(mesh: Mesh, number: Int, choice: CellChoice = CellChoice(), limits: [TenantLimits] = [], seed: UInt64 = 1) {
+    public init(
+        mesh: Mesh, number: Int, choice: CellChoice = CellChoice(), limits: [TenantLimits] = [], seed: UInt64 = 1
+    ) {
         precondition(number >= 0 && number < mesh.frontEnds)
         self.mesh = mesh
         self.number = number
@@ -89,12 +91,14 @@ public struct FrontEndPort: Sendable {
     }
 
     /// Sends a request to a cell. The request's `frontEnd` is set to this one; its completion comes back through `takeReplies`.
-    public mutating func submit(_ request: Request, at nowNanoseconds: Int64) -> Dispatch {
+    /// - Parameter wanted: the cell that must take it, for callers that address one; nil chooses.
+    public mutating func submit(_ request: Request, at nowNanoseconds: Int64, cell wanted: Int? = nil) -> Dispatch {
         if let refused = gate.admit(request, at: nowNanoseconds) {
             return .refused(refused.refusal, retryAfterNanoseconds: refused.retryAfterNanoseconds)
         }
         chooser.look(at: mesh.board, nowNanoseconds: nowNanoseconds)
-        let cell = chooser.choose(for: request)
+        precondition(wanted.map { $0 >= 0 && $0 < mesh.cells } ?? true, "the mesh has \(mesh.cells) cells")
+        let cell = wanted ?? chooser.choose(for: request)
         var sent = request
         sent.frontEnd = UInt16(truncatingIfNeeded: number)
         guard mesh.inbox(frontEnd: number, cell: cell).push(.submit(sent)) else {
@@ -111,7 +115,9 @@ public struct FrontEndPort: Sendable {
 
     /// Gives an order about a replica, numbered within the cell.
     /// - Returns: false when the ring is full; give it again later.
-    public func order(_ order: ReplicaOrder, replica: Int, cell: Int) -> Bool { send(.order(order, replica: Int32(replica)), to: cell) }
+    public func order(_ order: ReplicaOrder, replica: Int, cell: Int) -> Bool {
+        send(.order(order, replica: Int32(replica)), to: cell)
+    }
 
     private func send(_ message: CellMessage, to cell: Int) -> Bool {
         guard mesh.inbox(frontEnd: number, cell: cell).push(message) else { return false }
