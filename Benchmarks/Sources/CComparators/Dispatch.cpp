@@ -36,17 +36,26 @@ struct FrontEnd {
     Mesh &mesh;
     uint64_t dice = 0x9E3779B97F4A7C15;
     uint64_t wakes = 0;
+    std::vector<uint64_t> picture;
+    uint32_t until_look = 0;
+
+    explicit FrontEnd(Mesh &mesh) : mesh(mesh), picture(mesh.cells) {}
 
     bool dispatch(const Message &message) {
+        if (until_look == 0) {
+            for (uint32_t cell = 0; cell < mesh.cells; cell++)
+                picture[cell] = mesh.board[cell].word.load(std::memory_order_acquire);
+            until_look = 64;
+        }
         dice ^= dice << 13;
         dice ^= dice >> 7;
         dice ^= dice << 17;
         const uint32_t first = (uint32_t)(((dice & 0xFFFFFFFF) * mesh.cells) >> 32);
         const uint32_t second = (uint32_t)(((dice >> 32) * mesh.cells) >> 32);
-        const uint64_t first_load = mesh.board[first].word.load(std::memory_order_acquire);
-        const uint64_t second_load = mesh.board[second].word.load(std::memory_order_acquire);
-        const uint32_t cell = second_load < first_load ? second : first;
+        const uint32_t cell = picture[second] < picture[first] ? second : first;
         if (!mesh.rings[cell]->push(message)) return false;
+        picture[cell]++;
+        until_look--;
         if (mesh.claim_wake()) wakes++;
         return true;
     }
@@ -74,7 +83,7 @@ struct Cells {
 
 double comparator_dispatch(uint64_t count, int cells, uint64_t capacity, int front_end_cpu, int cells_cpu) {
     Mesh mesh(cells, capacity);
-    FrontEnd front_end{mesh};
+    FrontEnd front_end(mesh);
     Cells consumer(mesh);
     const double took = measure_pair(
         front_end_cpu, cells_cpu,
@@ -90,8 +99,7 @@ double comparator_dispatch(uint64_t count, int cells, uint64_t capacity, int fro
             while (consumer.taken < count) {
                 const uint64_t before = consumer.taken;
                 consumer.turn();
-                if (consumer.taken - before < 32)
-                    for (int i = 0; i < 64; i++) comparator_pause();
+                if (consumer.taken - before < 32) comparator_idle();
             }
         });
     return consumer.sum == count * (count - 1) / 2 && front_end.wakes == 0 ? took : -1;
@@ -99,7 +107,7 @@ double comparator_dispatch(uint64_t count, int cells, uint64_t capacity, int fro
 
 uint64_t comparator_dispatch_alone(uint64_t count, int cells, uint64_t capacity) {
     Mesh mesh(cells, capacity);
-    FrontEnd front_end{mesh};
+    FrontEnd front_end(mesh);
     Cells consumer(mesh);
     for (uint64_t i = 0; i < count; i++) {
         Message message{};

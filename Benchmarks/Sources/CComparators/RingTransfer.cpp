@@ -24,14 +24,14 @@ double transfer(uint64_t count, uint64_t capacity, int producer_cpu, int consume
                 element.index = i;
                 element.complement = ~i;
                 if (ring.push(element)) i++;
-                else comparator_pause();
+                else comparator_idle();
             }
         },
         [&] {
             for (uint64_t i = 0; i < count;) {
                 Element element;
                 if (!ring.pop(element)) {
-                    comparator_pause();
+                    comparator_idle();
                     continue;
                 }
                 if (element.index != i || element.complement != ~i) right = false;
@@ -79,7 +79,7 @@ double comparator_mutex_transfer_16(uint64_t count, uint64_t capacity, int produ
                     }
                 }
                 if (pushed) i++;
-                else comparator_pause();
+                else comparator_idle();
             }
         },
         [&] {
@@ -95,7 +95,7 @@ double comparator_mutex_transfer_16(uint64_t count, uint64_t capacity, int produ
                     }
                 }
                 if (!popped) {
-                    comparator_pause();
+                    comparator_idle();
                     continue;
                 }
                 if (pair.index != i || pair.complement != ~i) right = false;

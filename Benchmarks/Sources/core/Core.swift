@@ -24,10 +24,13 @@ import HostTopology
         }
         let pair = ProcessorPair(first: cpus[0], second: cpus[1])
         print(
-            "Wait-free core on CPUs \(pair.first) and \(pair.second). Least and middle of rounds that alternate; ns an operation."
+            "Wait-free core on CPUs \(pair.first) and \(pair.second). Least and middle round, ns an operation."
         )
+        LineTransfer.report(pair)
         RingTransfer.report(pair)
+        LineTransfer.report(pair)
         Dispatch.report(pair)
+        LineTransfer.report(pair)
         Latency.report(pair)
     }
 

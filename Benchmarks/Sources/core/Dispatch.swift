@@ -2,8 +2,8 @@ import CComparators
 import Measuring
 import WaitFree
 
-/// From a front end to one of several cells: two looks at the load board, the less loaded one, a push, a look at the
-/// sleep flag. The same as Dispatch.cpp.
+/// From a front end to one of several cells: a picture of the cells' loads, renewed from the board every 64 times, the
+/// less loaded of two, a push, a look at the sleep flag. The same as Dispatch.cpp.
 enum Dispatch {
     static let cells = 8
 
@@ -46,19 +46,35 @@ enum Dispatch {
         let mesh: Mesh
         var dice: UInt64 = 0x9E37_79B9_7F4A_7C15
         var wakes: UInt64 = 0
+        let picture: UnsafeMutablePointer<UInt64>
+        var untilLook = 0
+
+        init(mesh: Mesh) {
+            self.mesh = mesh
+            picture = .allocate(capacity: mesh.cells)
+            picture.initialize(repeating: 0, count: mesh.cells)
+        }
 
         @inline(__always)
         mutating func dispatch(_ message: Message) -> Bool {
+            if untilLook == 0 {
+                var cell = 0
+                while cell < mesh.cells {
+                    picture[cell] = mesh.board.read(row: cell).packed
+                    cell &+= 1
+                }
+                untilLook = 64
+            }
             dice ^= dice &<< 13
             dice ^= dice &>> 7
             dice ^= dice &<< 17
             let cells = UInt64(truncatingIfNeeded: mesh.cells)
             let first = Int(truncatingIfNeeded: ((dice & 0xFFFF_FFFF) &* cells) &>> 32)
             let second = Int(truncatingIfNeeded: ((dice &>> 32) &* cells) &>> 32)
-            let firstLoad = mesh.board.read(row: first).packed
-            let secondLoad = mesh.board.read(row: second).packed
-            let cell = secondLoad < firstLoad ? second : first
+            let cell = picture[second] < picture[first] ? second : first
             guard mesh.rings[cell].push(message) else { return false }
+            picture[cell] &+= 1
+            untilLook &-= 1
             if mesh.flag.claimWake() { wakes &+= 1 }
             return true
         }
@@ -126,19 +142,14 @@ enum Dispatch {
                     if frontEnd.dispatch(Message(index: next)) { next &+= 1 } else { comparator_pause() }
                 }
                 if frontEnd.wakes != 0 { wrong.store(1) }
+                frontEnd.picture.deallocate()
             },
             {
                 var consumer = Cells(mesh: mesh)
                 while consumer.taken < count {
                     let before = consumer.taken
                     consumer.turn()
-                    if consumer.taken &- before < 32 {
-                        var pause = 0
-                        while pause < 64 {
-                            comparator_pause()
-                            pause &+= 1
-                        }
-                    }
+                    if consumer.taken &- before < 32 { comparator_idle() }
                 }
                 if consumer.sum != count * (count - 1) / 2 { wrong.store(1) }
                 consumer.loads.deallocate()
@@ -153,7 +164,10 @@ enum Dispatch {
         defer { mesh.deallocate() }
         var frontEnd = FrontEnd(mesh: mesh)
         var consumer = Cells(mesh: mesh)
-        defer { consumer.loads.deallocate() }
+        defer {
+            consumer.loads.deallocate()
+            frontEnd.picture.deallocate()
+        }
         var index: UInt64 = 0
         while index < count {
             _ = frontEnd.dispatch(Message(index: index))

@@ -3,8 +3,7 @@ import Measuring
 import WaitFree
 
 /// From the beginning of a submission to its message in the cell's inbox, and to the cell holding it, with one message
-/// under way at a time. The worst case of the core: every cell posts its load after every message, so each look at the
-/// board fetches a line from the other processor. `steady latency` measures the product's own path.
+/// under way at a time. `steady latency` measures the product's own path.
 enum Latency {
     static func report(_ pair: ProcessorPair) {
         let count = 200_000
@@ -48,7 +47,7 @@ enum Latency {
                 }
             })
         print(
-            "\nLatency of one dispatch of 96 bytes to \(Dispatch.cells) cells that post after each, \(count) samples, ns"
+            "\nLatency of one dispatch of 96 bytes to \(Dispatch.cells) cells, \(count) samples, ns"
         )
         print("  reading the clock takes \(decimal(Clock.leastNanoseconds())), which is in the figures")
         let submit = inInbox.percentiles()

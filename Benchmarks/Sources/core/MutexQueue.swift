@@ -74,14 +74,14 @@ extension MutexQueue where Element == RingTransfer.Pair {
                 var next: UInt64 = 0
                 while next < count {
                     let element = RingTransfer.Pair(index: next, complement: ~next)
-                    if queue.push(element) { next &+= 1 } else { comparator_pause() }
+                    if queue.push(element) { next &+= 1 } else { comparator_idle() }
                 }
             },
             {
                 var next: UInt64 = 0
                 while next < count {
                     guard let element = queue.pop() else {
-                        comparator_pause()
+                        comparator_idle()
                         continue
                     }
                     if element.index != next || element.complement != ~next { wrong.store(1) }

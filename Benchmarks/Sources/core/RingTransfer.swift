@@ -68,14 +68,14 @@ enum RingTransfer {
             {
                 var next: UInt64 = 0
                 while next < count {
-                    if ring.push(Pair(index: next, complement: ~next)) { next &+= 1 } else { comparator_pause() }
+                    if ring.push(Pair(index: next, complement: ~next)) { next &+= 1 } else { comparator_idle() }
                 }
             },
             {
                 var next: UInt64 = 0
                 while next < count {
                     guard let element = ring.pop() else {
-                        comparator_pause()
+                        comparator_idle()
                         continue
                     }
                     if element.index != next || element.complement != ~next { wrong.store(1) }
@@ -96,14 +96,14 @@ enum RingTransfer {
             {
                 var next: UInt64 = 0
                 while next < count {
-                    if ring.push(Wide(index: next, complement: ~next)) { next &+= 1 } else { comparator_pause() }
+                    if ring.push(Wide(index: next, complement: ~next)) { next &+= 1 } else { comparator_idle() }
                 }
             },
             {
                 var next: UInt64 = 0
                 while next < count {
                     guard let element = ring.pop() else {
-                        comparator_pause()
+                        comparator_idle()
                         continue
                     }
                     if element.index != next || element.complement != ~next { wrong.store(1) }

@@ -61,7 +61,7 @@ enum YardLatency {
         cellThread.join()
         let submit = latencies.percentiles()
         print(
-            "Latency of FrontEndPort.submit to one of \(cells) cells that are stepped on another core, \(count) samples, ns"
+            "Latency of FrontEndPort.submit to \(cells) cells stepped on another core, \(count) samples, ns"
         )
         print("  reading the clock takes \(decimal(Clock.leastNanoseconds())), which is in the figures")
         print("  submit to in the inbox: \(submit)")

@@ -1,8 +1,8 @@
 #pragma once
 #include <stdint.h>
 
-// The wait-free core's structures once more, in C++20, with the loops that drive them, so that both languages are measured at the
-// same work on the same processors in the same process.
+// The wait-free core's structures once more, in C++20, with the loops that drive them, so that both languages are
+// measured at the same work on the same processors in the same process.
 
 #ifdef __cplusplus
 extern "C" {
@@ -19,10 +19,11 @@ double comparator_mutex_transfer_16(uint64_t count, uint64_t capacity, int produ
 /// Pushes and pops `count` elements of 16 bytes on the calling thread. Returns a checksum.
 uint64_t comparator_ring_alone_16(uint64_t count, uint64_t capacity);
 
-/// Dispatches `count` messages of 96 bytes from a front end on one CPU to `cells` cells, all of them run by one thread on
-/// another CPU: two looks at the load board, a push, a look at the sleep flag. The cells' thread drains
-/// and posts loads, and waits a moment after a turn that brought little, as a cell does that has replicas to step.
-/// Returns nanoseconds from the first dispatch to the last message taken; -1 when a message was lost.
+/// Dispatches `count` messages of 96 bytes from a front end on one CPU to `cells` cells, all of them run by one thread
+/// on another CPU: a picture of the loads (renewed from the board every 64 times), the less loaded of two, a push, a
+/// look at the sleep flag. The cells' thread drains and posts loads, and waits a moment after a turn that brought
+/// little, as a cell does that has replicas to step. Returns nanoseconds from the first dispatch to the last message
+/// taken; -1 when a message was lost.
 double comparator_dispatch(uint64_t count, int cells, uint64_t capacity, int front_end_cpu, int cells_cpu);
 
 /// `count` dispatches and takings on the calling thread, one after the other. Returns a checksum.
@@ -39,6 +40,12 @@ static inline void comparator_pause(void) {
 #elif defined(__aarch64__)
     __asm__ volatile("isb");
 #endif
+}
+
+/// Waits about as long as a cell that found nothing to do before it looks again, so that it does not fetch its
+/// producer's line from the other processor after every single element.
+static inline void comparator_idle(void) {
+    for (int i = 0; i < 64; i++) comparator_pause();
 }
 
 /// The processor's time stamp, after everything before it is done.
