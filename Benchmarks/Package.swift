@@ -12,6 +12,7 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 let waitFree = Target.Dependency.product(name: "TrainyardWaitFree", package: "trainyard")
+let engine = Target.Dependency.product(name: "TrainyardEngine", package: "trainyard")
 let yard = Target.Dependency.product(name: "TrainyardYard", package: "trainyard")
 
 let package = Package(
@@ -28,6 +29,8 @@ let package = Package(
         .executableTarget(
             name: "steady", dependencies: [waitFree, yard, "CAllocationCount", "CComparators", "Measuring"],
             swiftSettings: strict),
+        // Simulated requests per CPU second, and memory; see scripts/bench.d/engine.
+        .executableTarget(name: "engine", dependencies: [engine], swiftSettings: strict),
         // Shows placement in a guest with several nodes; see scripts/numa-guest.
         .executableTarget(name: "numa-probe", dependencies: [waitFree], swiftSettings: strict),
     ],
