@@ -59,7 +59,7 @@ let rooms: [[Target]] = [
     room("StepModel", ["CCatalogData", "Catalog"]),
     room("Workload", ["CZlib", "Spelling"]),
     // floor 3
-    room("Engine", ["StepModel", "Workload"]),
+    room("Engine", ["StepModel", "Workload"], tests: ["CAllocationCount"]),
     // floor 4
     room("Yard", ["Engine", "WaitFree", "HostTopology", "StepModel", "Workload"]),
     // floor 5
@@ -92,7 +92,7 @@ let mains: [Target] = [
     .executableTarget(
         name: "trainyard",
         dependencies: [
-            "Simulator", "Report", "Ledger", "Fleet", "LoadGenerator", "Validation", "Conformance", "Workload", "Engine", "StepModel", "Catalog",
+            "Simulator", "Report", "Ledger", "Fleet", "LoadGenerator", "Validation", "Conformance", "Workload", "Yard", "Engine", "StepModel", "Catalog", "Spelling",
             argumentParser,
         ],
         swiftSettings: strict
@@ -110,6 +110,7 @@ let package = Package(
         .executable(name: "trainyard", targets: ["trainyard"]),
         .executable(name: "trainyardd", targets: ["trainyardd"]),
         .library(name: "TrainyardCore", targets: ["WaitFree", "Engine", "Yard", "Simulator"]),
+        .library(name: "TrainyardEngine", targets: ["Engine", "StepModel", "Workload", "Conformance"]),
         .library(name: "TrainyardWaitFree", targets: ["WaitFree", "HostTopology"]),
         .library(name: "TrainyardYard", targets: ["Yard"]),
     ],
