@@ -28,13 +28,21 @@ struct RankStates: ~Copyable {
     func leave(_ rank: UInt8) { states[Int(rank)].running -= 1 }
 
     func beginStep() {
-        for rank in 0..<Int(count) { states[rank].hasChunk = false }
+        var rank = 0
+        while rank < Int(count) {
+            states[rank].hasChunk = false
+            rank += 1
+        }
     }
 
     /// Sequences of the fullest rank.
     var mostRunning: Int32 {
         var most: Int32 = 0
-        for rank in 0..<Int(count) { most = max(most, states[rank].running) }
+        var rank = 0
+        while rank < Int(count) {
+            most = max(most, states[rank].running)
+            rank += 1
+        }
         return most
     }
 
@@ -42,8 +50,11 @@ struct RankStates: ~Copyable {
     /// in the step being formed; -1 when there is none.
     func emptiest(below limit: Int32) -> Int32 {
         var best: Int32 = -1
-        for rank in 0..<count where !states[Int(rank)].hasChunk && states[Int(rank)].running < limit {
-            if best < 0 || states[Int(rank)].running < states[Int(best)].running { best = rank }
+        var rank: Int32 = 0
+        while rank < count {
+            let state = states[Int(rank)]
+            if !state.hasChunk && state.running < limit && (best < 0 || state.running < states[Int(best)].running) { best = rank }
+            rank += 1
         }
         return best
     }

@@ -8,7 +8,11 @@ import Workload
 extension ReplicaCore {
     mutating func advance<Sink: OutcomeSink>(until nowNanoseconds: Int64, into sink: inout Sink) {
         if !reports.isEmpty {
-            for report in reports { sink.completed(report) }
+            var index = 0
+            while index < reports.count {
+                sink.completed(reports[index])
+                index += 1
+            }
             reports.removeAll(keepingCapacity: true)
         }
         if nowNanoseconds > advancedNanoseconds { advancedNanoseconds = nowNanoseconds }
@@ -147,7 +151,11 @@ extension ReplicaCore {
             }
             slot = next
         }
-        for index in 0..<heldOut.count { slots[heldOut[index]].isHeldOut = false }
+        var index: Int32 = 0
+        while index < heldOut.count {
+            slots[heldOut[index]].isHeldOut = false
+            index += 1
+        }
         heldOut.removeAll()
         needsRunningOrder = false
     }
@@ -258,8 +266,10 @@ extension ReplicaCore {
             sink.gaps(firstPicoseconds: cost.picoseconds + pause, incrementPicoseconds: 0, steps: 1, count: even)
         }
         var kept: Int32 = 0
-        for index in 0..<late.count {
+        var index: Int32 = 0
+        while index < late.count {
             let slot = late[index]
+            index += 1
             if slots[slot].isHeldOut {
                 late[kept] = slot
                 kept += 1
@@ -286,7 +296,11 @@ extension ReplicaCore {
     private var evenGhosts: Int32 {
         guard ghostCount > 0 else { return 0 }
         var count = ghostCount
-        for index in 0..<late.count where slots[late[index]].isGhost { count -= 1 }
+        var index: Int32 = 0
+        while index < late.count {
+            if slots[late[index]].isGhost { count -= 1 }
+            index += 1
+        }
         return count
     }
 

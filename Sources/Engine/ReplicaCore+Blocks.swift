@@ -116,7 +116,11 @@ extension ReplicaCore {
     /// Rule 22: refers to the segments in `path`, so that nothing evicts them.
     mutating func takeHit(_ hit: PrefixHit, for slot: SlotIndex) {
         var chain: Int32 = -1
-        for place in 0..<path.count { chain = pool.cache.reference(path[place], chain: chain) }
+        var place: Int32 = 0
+        while place < path.count {
+            chain = pool.cache.reference(path[place], chain: chain)
+            place += 1
+        }
         slots[slot].prefixChain = chain
         slots[slot].sharedBlocks = hit.blocks
         guard chain >= 0 else { return }

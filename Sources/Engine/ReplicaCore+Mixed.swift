@@ -164,8 +164,10 @@ extension ReplicaCore {
 
     private var completingChunks: Int32 {
         var completing: Int32 = 0
-        for index in 0..<chunks.count {
+        var index: Int32 = 0
+        while index < chunks.count {
             let sequence = slots.base + Int(chunks[index])
+            index += 1
             if sequence.pointee.computedTokens + sequence.pointee.chunkTokens == sequence.pointee.goalTokens { completing += 1 }
         }
         return completing
@@ -232,8 +234,10 @@ extension ReplicaCore {
 
     /// Turns what the walk gave into chunks, and holds out the decodes that it did not reach.
     private mutating func settleWalk(from unreached: SlotIndex) {
-        for index in 0..<walked.count {
+        var index: Int32 = 0
+        while index < walked.count {
             let slot = walked[index]
+            index += 1
             if slots[slot].state == .decoding { slots[slot].chunkTokens = 0 } else { chunks.append(slot) }
         }
         var slot = unreached
@@ -263,9 +267,11 @@ extension ReplicaCore {
 
     /// Takes the sequences that sit this step out from its shape.
     private mutating func leaveOutHeld(_ shape: inout StepShape) {
-        for index in 0..<heldOut.count {
+        var index: Int32 = 0
+        while index < heldOut.count {
             shape.decodeSequences -= 1
             shape.decodeContextTokens -= Int64(batch.context(of: slots.base + Int(heldOut[index])))
+            index += 1
         }
         shape.longestDecodeContextTokens = 0
         var slot = running.first

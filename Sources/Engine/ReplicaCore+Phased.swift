@@ -23,7 +23,11 @@ extension ReplicaCore {
     /// Every rank goes on with the prompt that it has begun.
     private mutating func continuePrompts() {
         rankStates.beginStep()
-        for rank in 0..<ranks where rankStates.prefilling(rank) >= 0 { addPrompt(rankStates.prefilling(rank)) }
+        var rank: Int32 = 0
+        while rank < ranks {
+            if rankStates.prefilling(rank) >= 0 { addPrompt(rankStates.prefilling(rank)) }
+            rank += 1
+        }
     }
 
     /// One prompt a step and rank, first come, first served; the rest is held back. Sequences that come with their KV
@@ -82,8 +86,10 @@ extension ReplicaCore {
         var longest: Int32 = 0
         var context: Int32 = 0
         var completes = false
-        for index in 0..<chunks.count {
+        var index: Int32 = 0
+        while index < chunks.count {
             let sequence = slots.base + Int(chunks[index])
+            index += 1
             let tokens = sequence.pointee.chunkTokens
             real += tokens
             longest = max(longest, tokens)
@@ -127,7 +133,11 @@ extension ReplicaCore {
     /// The smallest bucket that holds `tokens`, or `tokens` when none is given.
     static func bucket(in buckets: [Int32], holding tokens: Int32) -> Int32 {
         guard !buckets.isEmpty else { return tokens }
-        for bucket in buckets where bucket >= tokens { return bucket }
+        var index = 0
+        while index < buckets.count {
+            if buckets[index] >= tokens { return buckets[index] }
+            index += 1
+        }
         preconditionFailure("no compiled bucket holds \(tokens) tokens: \(buckets)")
     }
 }

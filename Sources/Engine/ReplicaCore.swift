@@ -181,6 +181,8 @@ struct ReplicaCore: ~Copyable {
 }
 
 /// A short list of slots that grows to its largest use and stays there.
+///
+/// Loops over it count by hand: unoptimised, an iterator costs an allocation each step, and the tests count them.
 struct SlotBuffer: ~Copyable {
     private var base: UnsafeMutablePointer<SlotIndex>?
     private var capacity: Int32 = 0
@@ -205,15 +207,14 @@ struct SlotBuffer: ~Copyable {
 
     /// Removes the first occurrence, keeping the order.
     mutating func remove(_ slot: SlotIndex) {
-        for index in 0..<count where self[index] == slot {
-            removeSubrange(index)
-            return
-        }
-    }
-
-    mutating func removeSubrange(_ index: Int32) {
-        for later in index + 1..<max(count, index + 1) { self[later - 1] = self[later] }
+        var index: Int32 = 0
+        while index < count && self[index] != slot { index += 1 }
+        guard index < count else { return }
         count -= 1
+        while index < count {
+            self[index] = self[index + 1]
+            index += 1
+        }
     }
 
     mutating func truncate(to newCount: Int32) { count = newCount }
