@@ -71,7 +71,7 @@ public struct LoadTarget: Equatable, Sendable {
     }
 
     /// `Host` header: the port is left out when it is the scheme's own.
-    var hostHeader: String {
+    public var hostHeader: String {
         let name = host.contains(":") ? "[\(host)]" : host
         return port == (usesTLS ? 443 : 80) ? name : "\(name):\(port)"
     }

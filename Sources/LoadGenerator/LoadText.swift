@@ -47,6 +47,7 @@ public enum LoadText {
             "client      \(number(report.cpuSeconds)) CPU-s in \(number(report.wallSeconds)) s on \(report.threads) threads, \(requests.connections) connections"
         )
         if let goodput = report.goodput { lines += goodputLines(goodput) }
+        if let server = report.server { lines += serverLines(server) }
         lines.append("")
         lines += latencyLines(report.latency)
         for warning in report.warnings where !warning.hasPrefix("THE CLIENT") { lines.append("note: \(warning)") }
@@ -69,6 +70,15 @@ public enum LoadText {
             }
         }
         return lines
+    }
+
+    private static func serverLines(_ server: ServerFigures) -> [String] {
+        var figures = ["\(server.scrapes) scrapes of \(server.url)"]
+        if let joules = server.joulesPerOutputToken { figures.append("\(number(joules)) J per output token") }
+        if let dollars = server.usdPerMillionOutputTokens {
+            figures.append("$\(number(dollars)) per million output tokens")
+        }
+        return ["server      " + figures.joined(separator: ", ")]
     }
 
     private static func latencyLines(_ latency: LoadReport.Latencies) -> [String] {
@@ -98,10 +108,10 @@ public enum LoadText {
     }
 
     /// Seconds as milliseconds with three decimals.
-    static func milliseconds(_ seconds: Double) -> String { fixed(seconds * 1e3, 3) }
+    public static func milliseconds(_ seconds: Double) -> String { fixed(seconds * 1e3, 3) }
 
     /// Four significant digits, without an exponent below a billion.
-    static func number(_ value: Double) -> String {
+    public static func number(_ value: Double) -> String {
         guard value.isFinite else { return "\(value)" }
         let magnitude = abs(value)
         if magnitude >= 1_000 || value == 0 { return fixed(value, 0) }
@@ -113,7 +123,7 @@ public enum LoadText {
 
     private static func signed(_ value: Double) -> String { (value < 0 ? "" : "+") + fixed(value, 2) }
 
-    static func fixed(_ value: Double, _ decimals: Int) -> String {
+    public static func fixed(_ value: Double, _ decimals: Int) -> String {
         guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
         var factor = 1.0
         for _ in 0..<decimals { factor *= 10 }

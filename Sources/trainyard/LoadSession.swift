@@ -6,13 +6,24 @@ import Dispatch
 import Foundation
 import LoadGenerator
 
-/// Runs the load, shows how it goes, and stops it when the user says so.
+/// Runs loads, shows how they go, and stops them when the user says so.
 struct LoadSession {
     var quiet: Bool
+    var words: WordList
+    /// nil for the server's own `/metrics`, "none" for none.
+    var metricsURL: String?
+    var metricsInterval: Double
+
+    struct Outcome {
+        var result: LoadResult
+        var report: LoadReport
+    }
 
     /// Runs `schedule`; Ctrl-C ends the run and yields what was measured until then.
-    func measure(_ schedule: LoadSchedule, _ configuration: LoadConfiguration) async throws -> LoadReport {
-        let run = try LoadRun(schedule, configuration)
+    func measure(_ schedule: LoadSchedule, _ configuration: LoadConfiguration) async throws -> Outcome {
+        let scraper = try scraper(configuration)
+        await scraper?.scrape()
+        let run = try LoadRun(schedule, configuration, words: words)
         signal(SIGINT, SIG_IGN)
         let interrupts = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global())
         interrupts.setEventHandler { run.stop(abandons: true) }
@@ -22,10 +33,32 @@ struct LoadSession {
             signal(SIGINT, SIG_DFL)
         }
         let view = quiet || isatty(2) == 0 ? nil : Task { await show(run) }
+        let interval = metricsInterval
+        let scraping = scraper.map { scraper in
+            Task {
+                while !Task.isCancelled {
+                    try? await Task.sleep(for: .seconds(interval))
+                    if !Task.isCancelled { await scraper.scrape() }
+                }
+            }
+        }
         let result = try await run.run()
         view?.cancel()
+        scraping?.cancel()
         await view?.value
-        return LoadReport(result)
+        await scraping?.value
+        await scraper?.scrape()
+        let server = await scraper?.figures(outputTokens: result.measurements.outputTokens)
+        return Outcome(result: result, report: LoadReport(result, server: server))
+    }
+
+    private func scraper(_ configuration: LoadConfiguration) throws -> MetricsScraper? {
+        if metricsURL == "none" { return nil }
+        let target = configuration.target
+        let own = "\(target.usesTLS ? "https" : "http")://\(target.hostHeader)\(target.pathPrefix)/metrics"
+        return try MetricsScraper(
+            url: metricsURL ?? own, headers: configuration.headers,
+            verifiesCertificates: configuration.verifiesCertificates)
     }
 
     /// One line that is rewritten twice a second.
