@@ -51,7 +51,8 @@ final class DaemonParts: Sendable {
                 firstReplicas: yard.plan.pools.map(\.firstReplica),
                 maxModelTokens: yard.plan.pools.map(\.configuration.maxModelTokens))
         }
-        let counters = loops.map { _ in LoopCounters(sides: pools) }
+        let cells = configuration.fleetView == nil ? [] : fleet.cellOfReplica
+        let counters = loops.map { _ in LoopCounters(sides: pools, cellOfReplica: cells) }
         let wakers = loops.map { LoopWaker(loop: $0) }
         self.wakers = wakers
         let settings = plan.settings(startedSeconds: started)
@@ -61,7 +62,8 @@ final class DaemonParts: Sendable {
                 run: LedgerRun(
                     run: UInt64(Date().timeIntervalSince1970 * 1e9), fleet: plan.fleet.name,
                     baseline: plan.baseline?.name,
-                    model: plan.modelNames[0], timeScale: configuration.timeScale.description),
+                    model: plan.modelNames[0], timeScale: configuration.timeScale.description,
+                    fleetFile: configuration.fleetFile),
                 logger: logger)
         }
         self.ledger = ledger
@@ -135,6 +137,34 @@ final class DaemonParts: Sendable {
             } catch {
                 throw FleetError(
                     "cannot listen on \(address): \(error)",
+                    at: Place(file: plan.configuration.file, line: 0, column: 0))
+            }
+        }
+        return listeners + (try await listenForCells())
+    }
+
+    /// The compatible fleet view: each cell on a port of its own, as a vLLM server would be.
+    private func listenForCells() async throws -> [ServingListener] {
+        guard let ports = plan.configuration.fleetView else { return [] }
+        var listeners: [ServingListener] = []
+        for cell in yards[0].cells.indices.prefix(ports.replicas) {
+            let view = view
+            let yard = yards[0]
+            let routes = ServingRoutes(
+                metrics: { view.vllm($0, cell: cell) },
+                notReady: {
+                    let accepting = yard.cells[cell].lastGauges.pools.reduce(0) { $0 + $1.acceptingReplicas }
+                    return accepting == 0 ? "No replica behind this port takes requests." : self.notReady()
+                }, version: Daemon.version)
+            let address = ListenAddress.host(ports.host, port: ports.firstPort + cell)
+            do {
+                listeners.append(
+                    try await ServingListener(
+                        address: address, group: group, fronts: fronts, routes: routes,
+                        connectionLimit: plan.configuration.limits.connections, connections: connections, cell: cell))
+            } catch {
+                throw FleetError(
+                    "cannot listen on \(address) for cell \(cell): \(error)",
                     at: Place(file: plan.configuration.file, line: 0, column: 0))
             }
         }

@@ -13,14 +13,27 @@ public struct LedgerRun: Sendable, Equatable {
     public var baseline: String?
     public var model: String
     public var timeScale: String
+    /// The fleet file's text, so that the run can be replayed on the same fleet; nil when it stood in the configuration.
+    public var fleetFile: String?
 
-    public init(run: UInt64, fleet: String, baseline: String?, model: String, timeScale: String) {
+    public init(
+        run: UInt64, fleet: String, baseline: String?, model: String, timeScale: String, fleetFile: String? = nil
+    ) {
         self.run = run
         self.fleet = fleet
         self.baseline = baseline
         self.model = model
         self.timeScale = timeScale
+        self.fleetFile = fleetFile
     }
+}
+
+/// One request as it came in, for a replay.
+public struct LedgerArrival: Sendable, Equatable {
+    /// Modelled time since the run's start.
+    public var arrivalNanoseconds: Int64
+    public var promptTokens: Int32
+    public var outputTokens: Int32
 }
 
 /// Cost and energy of one side over a stretch of modelled time: what requests' shares are computed from.
@@ -88,7 +101,7 @@ public final class LedgerStore: Sendable {
             try database.execute(
                 sql: """
                     CREATE TABLE run (run INTEGER PRIMARY KEY, fleet TEXT NOT NULL, baseline TEXT, model TEXT NOT NULL,
-                      time_scale TEXT NOT NULL);
+                      time_scale TEXT NOT NULL, fleet_file TEXT);
                     CREATE TABLE request (run INTEGER NOT NULL, id INTEGER NOT NULL, answer INTEGER NOT NULL,
                       tenant INTEGER NOT NULL,
                       class INTEGER NOT NULL, session INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
@@ -122,8 +135,10 @@ public final class LedgerStore: Sendable {
     public func begin(_ run: LedgerRun) throws {
         try database.write { database in
             try database.execute(
-                sql: "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?)",
-                arguments: [Int64(bitPattern: run.run), run.fleet, run.baseline, run.model, run.timeScale])
+                sql: "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?)",
+                arguments: [
+                    Int64(bitPattern: run.run), run.fleet, run.baseline, run.model, run.timeScale, run.fleetFile,
+                ])
         }
     }
 
@@ -224,9 +239,42 @@ public final class LedgerStore: Sendable {
                     LedgerRun(
                         run: UInt64(bitPattern: number), fleet: row["fleet"], baseline: row["baseline"],
                         model: row["model"],
-                        timeScale: row["time_scale"]), row["requests"]
+                        timeScale: row["time_scale"], fleetFile: row["fleet_file"]), row["requests"]
                 )
             }
+        }
+    }
+
+    /// Requests of a run that got at least one token on the fleet, in the order of arrival.
+    public func arrivals(run: UInt64) throws -> [LedgerArrival] {
+        try database.read { database in
+            try Row.fetchAll(
+                database,
+                sql: """
+                    SELECT arrival_ns, prompt_tokens, output_tokens FROM request
+                    WHERE run = ? AND output_tokens > 0 ORDER BY arrival_ns, id
+                    """, arguments: [Int64(bitPattern: run)]
+            ).map { row in
+                LedgerArrival(
+                    arrivalNanoseconds: row["arrival_ns"], promptTokens: row["prompt_tokens"],
+                    outputTokens: row["output_tokens"])
+            }
+        }
+    }
+
+    /// Mean TTFT and TPOT of a run's finished requests on the fleet, in seconds; nil when none finished.
+    public func meanLatencies(run: UInt64) throws -> (ttftSeconds: Double?, tpotSeconds: Double?) {
+        try database.read { database in
+            let row = try Row.fetchOne(
+                database,
+                sql: """
+                    SELECT AVG(first_token_ns - arrival_ns) AS ttft,
+                      AVG(CASE WHEN output_tokens > 1 THEN (last_token_ns - first_token_ns) * 1.0 / (output_tokens - 1) END) AS tpot
+                    FROM request WHERE run = ? AND status = 0
+                    """, arguments: [Int64(bitPattern: run)])
+            let ttft: Double? = row?["ttft"]
+            let tpot: Double? = row?["tpot"]
+            return (ttft.map { $0 * 1e-9 }, tpot.map { $0 * 1e-9 })
         }
     }
 

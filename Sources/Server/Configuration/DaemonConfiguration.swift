@@ -32,6 +32,8 @@ public struct DaemonConfiguration: Sendable {
     public var file: String
     public var fleet: FleetSpecification
     public var baseline: FleetSpecification?
+    /// Text of the fleet's file, for the ledger; nil when the fleet stands in this file.
+    var fleetFile: String?
     var modelNames: [String] = []
     public var timeScale = TimeScale.ratio(1)
     var seed: UInt64 = 1
@@ -88,7 +90,12 @@ public struct DaemonConfiguration: Sendable {
         ])
         let folder = (file as NSString).deletingLastPathComponent
         self.file = file
-        fleet = try Self.fleet(map.required("fleet"), folder: folder)
+        let fleetValue = try map.required("fleet")
+        fleet = try Self.fleet(fleetValue, folder: folder)
+        if (try? fleetValue.anyMapping()) == nil {
+            fleetFile = try? String(
+                contentsOfFile: Self.resolve(try fleetValue.string(), folder: folder), encoding: .utf8)
+        }
         baseline = try map["baseline"].map { try Self.fleet($0, folder: folder) }
         if let value = map["served_model_name"] { modelNames = try Self.strings(value) }
         if let value = map["time_scale"] { timeScale = try Self.timeScale(value) }

@@ -25,8 +25,8 @@ final class Exchange {
         var hasEnded = false
     }
 
-    /// The connection; nil once it is gone.
-    weak var connection: ServingHandler?
+    /// The connection; nil once it is gone or has its answer, which breaks the cycle of the two.
+    var connection: ServingHandler?
     /// The number in the answer's id.
     let number: UInt64
     let request: GenerationRequest

@@ -17,12 +17,22 @@ final class LoopCounters: Sendable {
     /// Per side and then per pool.
     let outcomes: [[OutcomeCounters]]
     private let pools: [PoolNumbers]
+    /// Per cell of the fleet, when cells have ports of their own; else empty.
+    let cells: [OutcomeCounters]
+    /// Cell of each of the fleet's replicas; empty without such ports.
+    private let cellOfReplica: [Int32]
     /// Emission later than intended, in seconds.
     let emissionLag = HistogramShard(bounds: Buckets.lagSeconds)
 
-    /// - Parameter sides: the fleet's pools, and the baseline's if there is one.
-    init(sides: [PoolNumbers]) {
+    /// - Parameters:
+    ///   - sides: the fleet's pools, and the baseline's if there is one.
+    ///   - cellOfReplica: cell of each of the fleet's replicas, when each cell is to be counted by itself.
+    init(sides: [PoolNumbers], cellOfReplica: [Int32] = []) {
         pools = sides
+        self.cellOfReplica = cellOfReplica
+        let longest = Int(sides[0].maxModelTokens.max() ?? 1)
+        cells = (0..<(cellOfReplica.max().map { Int($0) + 1 } ?? 0)).map { _ in OutcomeCounters(maxModelTokens: longest)
+        }
         outcomes = sides.map { side in side.maxModelTokens.map { OutcomeCounters(maxModelTokens: Int($0)) } }
     }
 
@@ -30,6 +40,10 @@ final class LoopCounters: Sendable {
     func record(_ completion: Completion, side: Side, finish: FinishReason) {
         outcomes[side.rawValue][pools[side.rawValue].pool(ofReplica: completion.replica)].record(
             completion, finish: finish)
+        let replica = Int(completion.replica)
+        if side == .fleet, cellOfReplica.indices.contains(replica) {
+            cells[Int(cellOfReplica[replica])].record(completion, finish: finish)
+        }
     }
 
     @inline(__always) func add(_ amount: Int = 1, to counter: Counter) {

@@ -154,7 +154,7 @@ final class LoopFrontEnd {
                     requestID: request.id, exchange: exchange, sequence: Int32(exchange.sequences.count),
                     sidesLeft: scheduler.hasBaseline ? 2 : 1, finish: plan.finish, answer: exchange.number,
                     maxOutputTokens: request.maxOutputTokens, blocks: blocks)
-                if case .refused(let reason, let seconds) = scheduler.submit(request) {
+                if case .refused(let reason, let seconds) = scheduler.submit(request, cell: exchange.connection?.cell) {
                     slots[slot] = Slot()
                     freeSlots.append(Int32(slot))
                     abandon(exchange)
@@ -206,6 +206,7 @@ final class LoopFrontEnd {
 
     /// The last byte of the response was written.
     func answered(_ exchange: Exchange) {
+        exchange.connection = nil
         if exchange.failure == nil {
             counters.add(to: .requestsFinished)
         } else {

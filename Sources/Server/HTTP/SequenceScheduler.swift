@@ -9,7 +9,8 @@ import Workload
 /// Outcomes come back on the same loop, through `LoopFrontEnd.produced`, `.completed` and `.endOfBatch`.
 protocol SequenceScheduler: AnyObject {
     /// Hands over one request; the arrival time is filled in here. A refused one was not taken.
-    func submit(_ request: Request) -> Submission
+    /// - Parameter cell: the cell that must take it; nil lets the front end choose.
+    func submit(_ request: Request, cell: Int?) -> Submission
     /// Ends a request early on both sides. Its completions still come.
     func cancel(requestID: UInt64)
     /// Whether every request is also given to a baseline, whose completion comes too.

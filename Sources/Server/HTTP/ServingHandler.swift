@@ -24,6 +24,8 @@ final class ServingHandler: ChannelInboundHandler {
     }
 
     let frontEnd: LoopFrontEnd
+    /// The cell whose port this connection came to; nil for the front door, which chooses.
+    let cell: Int?
     private let routes: any PlainRoutes
     private var context: ChannelHandlerContext?
     private var incoming: Incoming?
@@ -33,8 +35,9 @@ final class ServingHandler: ChannelInboundHandler {
     /// When the current wait (for the rest of a request, or for the next one) is over.
     private var deadline: NIODeadline?
 
-    init(frontEnd: LoopFrontEnd, routes: any PlainRoutes) {
+    init(frontEnd: LoopFrontEnd, routes: any PlainRoutes, cell: Int? = nil) {
         self.frontEnd = frontEnd
+        self.cell = cell
         self.routes = routes
     }
 

@@ -68,11 +68,12 @@ final class ServingListener: Sendable {
 
     /// - Parameters:
     ///   - connectionLimit: connections at one time over all listeners that share `connections`.
+    ///   - cell: the cell that takes what comes in here; nil lets the front ends choose.
     ///   - prepare: adds handlers in front, such as TLS.
     init(
         address: ListenAddress, group: any EventLoopGroup, fronts: FrontEndTable, routes: any PlainRoutes,
         connectionLimit: Int,
-        connections: ConnectionCount, prepare: (@Sendable (any Channel) throws -> Void)? = nil
+        connections: ConnectionCount, cell: Int? = nil, prepare: (@Sendable (any Channel) throws -> Void)? = nil
     ) async throws {
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 4096)
@@ -90,7 +91,7 @@ final class ServingListener: Sendable {
                     try prepare?(channel)
                     try channel.pipeline.syncOperations.addHandlers(
                         ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes)),
-                        ServingHandler(frontEnd: front, routes: routes))
+                        ServingHandler(frontEnd: front, routes: routes, cell: cell))
                 }
             }
         switch address {

@@ -44,11 +44,11 @@ final class LiveScheduler: SequenceScheduler {
 
     var hasBaseline: Bool { baseline != nil }
 
-    func submit(_ request: Request) -> Submission {
+    func submit(_ request: Request, cell wanted: Int?) -> Submission {
         var request = request
         request.arrivalNanoseconds = fleet.clock.nowNanoseconds
         let cell: Int
-        switch fleetPort.submit(request, at: request.arrivalNanoseconds) {
+        switch fleetPort.submit(request, at: request.arrivalNanoseconds, cell: wanted) {
         case .sent(let chosen): cell = chosen
         case .refused(let refusal, let nanoseconds):
             return .refused(
@@ -107,11 +107,14 @@ final class LiveScheduler: SequenceScheduler {
         pendingCancels.removeAll(keepingCapacity: true)
         for (requestID, side, cell) in cancels { cancel(requestID, side: side, cell: cell) }
         let front: LoopFrontEnd = frontEnd
+        let clock = fleet.clock
+        let now = clock.nowNanoseconds
         _ = fleetPort.takeReplies(limit: Self.batch) { reply in
             switch reply {
             case .produced(let event):
-                front.counters.emissionLag.record(
-                    Double(fleet.clock.latenessNanoseconds(of: event.atNanoseconds)) * 1e-9)
+                if let lateness = clock.latenessSeconds(of: event.atNanoseconds, at: now) {
+                    front.counters.emissionLag.record(lateness)
+                }
                 front.produced(event)
             case .completed(let completion): front.completed(completion, side: .fleet)
             }

@@ -65,6 +65,11 @@ final class LiveYard: Sendable {
 
     func stop() async { for cell in cells { await cell.stop() } }
 
+    /// Cell of each replica.
+    var cellOfReplica: [Int32] {
+        (0..<Int32(plan.replicas)).map { Int32(location(ofReplica: $0)?.cell ?? 0) }
+    }
+
     /// Where a replica lives: its cell, and its index there.
     func location(ofReplica replica: Int32) -> (cell: Int, index: Int)? {
         for (cell, configuration) in configurations.enumerated() {

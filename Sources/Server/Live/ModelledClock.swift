@@ -66,9 +66,9 @@ final class ModelledClock: Sendable {
         return ratio == 1 ? left : Int64(min(Double(left) / ratio, 9e18))
     }
 
-    /// How late something due at `modelledNanoseconds` is, in nanoseconds of the wall; 0 when time is unlimited.
-    func latenessNanoseconds(of modelledNanoseconds: Int64) -> Int64 {
-        guard case .ratio(let ratio) = scale else { return 0 }
-        return max(0, Int64(Double(nowNanoseconds - modelledNanoseconds) / ratio))
+    /// How late at `now` something due at `modelledNanoseconds` is, in seconds of the wall; nil when time is unlimited.
+    func latenessSeconds(of modelledNanoseconds: Int64, at now: Int64) -> Double? {
+        guard case .ratio(let ratio) = scale else { return nil }
+        return max(0, Double(now - modelledNanoseconds) / ratio * 1e-9)
     }
 }

@@ -6,74 +6,120 @@ import Engine
 import Fleet
 import NIOCore
 
-/// The part of vLLM 0.33's family that a fleet model can know: names, labels and buckets are vLLM's. One `engine` a pool.
-/// Their colons are not lint-clean, so they stay on the serving listener.
+/// The part of vLLM 0.33's family that a fleet model can know: names, labels and buckets are vLLM's. Their colons are not lint-clean, so they stay on the serving listener.
 extension MetricsView {
+    /// One engine of the page: a pool of the fleet, or a cell.
+    private struct ServedEngine {
+        var gauges: PoolGauges
+        var roomRequests: Double
+        var outcomes: [OutcomeCounters]
+        var configuration: ReplicaConfiguration
+    }
+
+    /// The page of the front door: an engine for each pool.
     func vllm(_ format: ExpositionFormat) -> ByteBuffer {
-        var page = Exposition(format: format)
         let yard = yards[0]
         let gauges = yard.gauges
-        let indices = yard.plan.pools.indices
-        func labels(_ pool: Int) -> Labels { [("model_name", modelName), ("engine", String(pool))] }
-        func gauge(_ name: String, _ help: String, _ value: (PoolGauges) -> Double) {
-            page.family("vllm:\(name)", .gauge, help: help)
-            for pool in indices { page.sample(labels(pool), value(gauges[pool])) }
+        let room = Double(yard.cells.reduce(0) { $0 + $1.lastGauges.roomRequests })
+        let engines = yard.plan.pools.indices.map { pool in
+            ServedEngine(
+                gauges: gauges[pool], roomRequests: room / Double(gauges.count),
+                outcomes: counters.map { $0.outcomes[Side.fleet.rawValue][pool] },
+                configuration: yard.plan.pools[pool].configuration)
         }
-        gauge("num_requests_running", "Number of requests in model execution batches.") { Double($0.runningRequests) }
-        let room = yard.cells.reduce(0) { $0 + $1.lastGauges.roomRequests }
-        gauge("num_requests_waiting", "Number of requests waiting to be processed.") {
-            Double($0.waitingRequests) + Double(room) / Double(indices.count)
-        }
-        gauge("kv_cache_usage_perc", "KV-cache usage. 1 means 100 percent usage.") {
-            $0.totalKVBlocks > 0 ? Double($0.usedKVBlocks) / Double($0.totalKVBlocks) : 0
-        }
-        page.family("vllm:cache_config_info", .gauge, help: "Information of the LLMEngine CacheConfig")
-        for pool in indices {
-            let configuration = yard.plan.pools[pool].configuration
-            page.sample(
-                labels(pool) + [
-                    ("block_size", String(configuration.kvBlockTokens)),
-                    ("num_gpu_blocks", String(gauges[pool].totalKVBlocks)),
-                    ("enable_prefix_caching", configuration.prefixCaching == .off ? "False" : "True"),
-                ], 1)
-        }
-        writeCounters(&page, yard: yard, gauges: gauges, labels: labels)
-        writeHistograms(&page, yard: yard, labels: labels)
+        return page(engines, format)
+    }
+
+    /// The page of a cell's own port: one engine, as a single vLLM server shows.
+    func vllm(_ format: ExpositionFormat, cell: Int) -> ByteBuffer {
+        let yard = yards[0]
+        let gauges = yard.cells[cell].lastGauges
+        let engine = ServedEngine(
+            gauges: gauges.pools.reduce(PoolGauges()) { $0 + $1 }, roomRequests: Double(gauges.roomRequests),
+            outcomes: counters.map { $0.cells[cell] }, configuration: yard.plan.pools[0].configuration)
+        return page([engine], format)
+    }
+
+    private func page(_ engines: [ServedEngine], _ format: ExpositionFormat) -> ByteBuffer {
+        var page = Exposition(format: format)
+        writeGauges(&page, engines)
+        writeCounters(&page, engines)
+        writeHistograms(&page, engines)
         return page.finish()
     }
 
-    private func writeCounters(_ page: inout Exposition, yard: LiveYard, gauges: [PoolGauges], labels: (Int) -> Labels)
-    {
-        func counter(_ name: String, _ help: String, _ value: (Int) -> UInt64) {
+    private func labels(_ engine: Int) -> Labels { [("model_name", modelName), ("engine", String(engine))] }
+
+    private func writeGauges(_ page: inout Exposition, _ engines: [ServedEngine]) {
+        let families: [(String, String, (ServedEngine) -> Double)] = [
+            (
+                "num_requests_running", "Number of requests in model execution batches.",
+                { Double($0.gauges.runningRequests) }
+            ),
+            (
+                "num_requests_waiting", "Number of requests waiting to be processed.",
+                { Double($0.gauges.waitingRequests) + $0.roomRequests }
+            ),
+            (
+                "kv_cache_usage_perc", "KV-cache usage. 1 means 100 percent usage.",
+                { $0.gauges.totalKVBlocks > 0 ? Double($0.gauges.usedKVBlocks) / Double($0.gauges.totalKVBlocks) : 0 }
+            ),
+        ]
+        for (name, help, value) in families {
+            page.family("vllm:\(name)", .gauge, help: help)
+            for (index, engine) in engines.enumerated() { page.sample(labels(index), value(engine)) }
+        }
+        page.family("vllm:cache_config_info", .gauge, help: "Information of the LLMEngine CacheConfig")
+        for (index, engine) in engines.enumerated() {
+            page.sample(
+                labels(index) + [
+                    ("block_size", String(engine.configuration.kvBlockTokens)),
+                    ("num_gpu_blocks", String(engine.gauges.totalKVBlocks)),
+                    ("enable_prefix_caching", engine.configuration.prefixCaching == .off ? "False" : "True"),
+                ], 1)
+        }
+    }
+
+    private func writeCounters(_ page: inout Exposition, _ engines: [ServedEngine]) {
+        func read(_ engine: ServedEngine, _ counter: OutcomeCounters.Counter) -> UInt64 {
+            engine.outcomes.reduce(0) { $0 + $1.read(counter) }
+        }
+        let families: [(String, String, (ServedEngine) -> UInt64)] = [
+            ("prompt_tokens", "Number of prefill tokens processed.", { read($0, .promptTokens) }),
+            (
+                "prompt_tokens_cached", "Number of prompt tokens found in the prefix cache.",
+                { read($0, .cachedPromptTokens) }
+            ),
+            ("generation_tokens", "Number of generation tokens processed.", { read($0, .outputTokens) }),
+            (
+                "num_preemptions", "Cumulative number of preemption from the engine.",
+                { UInt64($0.gauges.usage.preemptions) }
+            ),
+            (
+                "prefix_cache_queries", "Prefix cache queries, in terms of number of queried tokens.",
+                { UInt64($0.gauges.usage.prefixQueryTokens) }
+            ),
+            (
+                "prefix_cache_hits", "Prefix cache hits, in terms of number of cached tokens.",
+                { UInt64($0.gauges.usage.prefixHitTokens) }
+            ),
+        ]
+        for (name, help, value) in families {
             page.family("vllm:\(name)_total", .counter, help: help)
-            for pool in yard.plan.pools.indices { page.sample(labels(pool), count: value(pool)) }
-        }
-        counter("prompt_tokens", "Number of prefill tokens processed.") { sum(yard, $0, .promptTokens) }
-        counter("prompt_tokens_cached", "Number of prompt tokens found in the prefix cache.") {
-            sum(yard, $0, .cachedPromptTokens)
-        }
-        counter("generation_tokens", "Number of generation tokens processed.") { sum(yard, $0, .outputTokens) }
-        counter("num_preemptions", "Cumulative number of preemption from the engine.") {
-            UInt64(gauges[$0].usage.preemptions)
-        }
-        counter("prefix_cache_queries", "Prefix cache queries, in terms of number of queried tokens.") {
-            UInt64(gauges[$0].usage.prefixQueryTokens)
-        }
-        counter("prefix_cache_hits", "Prefix cache hits, in terms of number of cached tokens.") {
-            UInt64(gauges[$0].usage.prefixHitTokens)
+            for (index, engine) in engines.enumerated() { page.sample(labels(index), count: value(engine)) }
         }
         page.family("vllm:request_success_total", .counter, help: "Count of successfully processed requests.")
-        for pool in yard.plan.pools.indices {
-            let reasons: [(String, OutcomeCounters.Counter)] = [
-                ("stop", .finishedByStop), ("length", .finishedByLength), ("abort", .cancelled), ("error", .failed),
-            ]
+        let reasons: [(String, OutcomeCounters.Counter)] = [
+            ("stop", .finishedByStop), ("length", .finishedByLength), ("abort", .cancelled), ("error", .failed),
+        ]
+        for (index, engine) in engines.enumerated() {
             for (reason, counter) in reasons {
-                page.sample(labels(pool) + [("finished_reason", reason)], count: sum(yard, pool, counter))
+                page.sample(labels(index) + [("finished_reason", reason)], count: read(engine, counter))
             }
         }
     }
 
-    private func writeHistograms(_ page: inout Exposition, yard: LiveYard, labels: (Int) -> Labels) {
+    private func writeHistograms(_ page: inout Exposition, _ engines: [ServedEngine]) {
         let families: [(String, String, (OutcomeCounters) -> HistogramShard)] = [
             (
                 "time_to_first_token_seconds", "Histogram of time to first token in seconds.",
@@ -101,10 +147,10 @@ extension MetricsView {
         ]
         for (name, help, pick) in families {
             page.family("vllm:\(name)", .histogram, help: help)
-            for pool in yard.plan.pools.indices {
-                let shards = counters.map { pick($0.outcomes[yard.side.rawValue][pool]) }
+            for (index, engine) in engines.enumerated() {
+                let shards = engine.outcomes.map(pick)
                 let (counts, total) = merged(shards)
-                page.histogram(labels(pool), bounds: shards[0].bounds, counts: counts, sum: total)
+                page.histogram(labels(index), bounds: shards[0].bounds, counts: counts, sum: total)
             }
         }
     }

@@ -32,7 +32,7 @@ final class FakeScheduler: SequenceScheduler {
 
     var hasBaseline: Bool { behaviour.hasBaseline }
 
-    func submit(_ request: Request) -> Submission {
+    func submit(_ request: Request, cell: Int?) -> Submission {
         if behaviour.refuses { return .refused(reason: "queue_full", retryAfterSeconds: 7) }
         log.state.withLock { $0.submitted.append(request) }
         if behaviour.holds { return .taken }

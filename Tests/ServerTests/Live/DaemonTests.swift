@@ -5,6 +5,10 @@
 import Engine
 import Fleet
 import Foundation
+import Ledger
+import Logging
+import NIOCore
+import NIOPosix
 import Testing
 import Workload
 import Yard
@@ -218,5 +222,88 @@ import Yard
             #expect(try await daemon.get("\(node)/restore", method: "POST", headers: headers).status == 200)
             try await eventually("ready again") { try await daemon.get("/ready", admin: false).status == 200 }
         }
+    }
+
+    /// Two replicas of one pool, each on a port of its own: what comes in at a port runs there, and its metrics count it.
+    @Test func everyReplicaHasItsOwnPort() async throws {
+        let first = try RunningDaemon.freePort()
+        try await withDaemon("time_scale: max\nfleet_view: { first_port: \(first) }") { daemon in
+            #expect(daemon.plan.fleet.cells == daemon.plan.fleet.replicas)
+            #expect(daemon.plan.fleet.replicas >= 2)
+            let sent = [3, 5]
+            for (cell, count) in sent.enumerated() {
+                try await onThread {
+                    let client = try SocketClient(port: first + cell)
+                    for seed in 0..<count {
+                        try client.request("POST", "/v1/completions", body: Self.body(prompt: 9, tokens: 4, seed: seed))
+                        #expect(try client.response().status == 200)
+                    }
+                }
+            }
+            for (cell, count) in sent.enumerated() {
+                let page = try await onThread {
+                    let client = try SocketClient(port: first + cell)
+                    try client.request("GET", "/metrics")
+                    return try client.response().text
+                }
+                let expected =
+                    #"vllm:request_success_total{model_name="llama-3.1-8b",engine="0",finished_reason="length"} "#
+                #expect(page.contains(expected + "\(count)\n"))
+                #expect(
+                    page.contains(#"vllm:generation_tokens_total{model_name="llama-3.1-8b",engine="0"} \#(count * 4)"#))
+            }
+        }
+    }
+
+    @Test func endedRequestsAreInTheLedger() async throws {
+        let path = NSTemporaryDirectory() + "trainyard-daemon-\(UUID().uuidString).sqlite"
+        defer {
+            for suffix in ["", "-wal", "-shm", "-journal-0"] {
+                try? FileManager.default.removeItem(atPath: path + suffix)
+            }
+        }
+        try await withDaemon("time_scale: max\nledger: { path: \(path) }") { daemon in
+            try await onThread {
+                let client = try SocketClient(port: daemon.port)
+                for round in 1...20 {
+                    try client.request(
+                        "POST", "/v1/completions", body: Self.body(prompt: 10, tokens: round, seed: round))
+                    #expect(try client.response().status == 200)
+                }
+            }
+            #expect(try await daemon.get("/metrics").text.contains("trainyard_ledger_capacity_records"))
+        }
+        let store = try LedgerStore(path: path)
+        var rows: [[String: String]] = []
+        try store.export(run: nil) { rows.append(Dictionary(uniqueKeysWithValues: zip($0, $1))) }
+        #expect(rows.compactMap { $0["output_tokens"].flatMap { Int($0) } }.sorted() == Array(1...20))
+        #expect(rows.allSatisfy { $0["output_tokens"] == $0["baseline_output_tokens"] && $0["status"] == "0" })
+        #expect(Set(rows.map { $0["answer"] }).count == 20)
+        #expect(try store.runs().first?.run.fleet == "small-trn2")
+    }
+
+    @Test func reloadTakesNewLimitsAndKeepsOldOnesOfABadFile() async throws {
+        let path = NSTemporaryDirectory() + "trainyard-reload-\(UUID().uuidString).yaml"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        func write(_ more: String) throws {
+            try (RunningDaemon.fleets + "\nlisten: { serving: \"127.0.0.1:0\", admin: off }\n" + more)
+                .write(toFile: path, atomically: true, encoding: .utf8)
+        }
+        try write("limits: { body_bytes: 4096 }")
+        let plan = try DaemonPlan(DaemonConfiguration(contentsOf: path))
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let daemon = Daemon(plan: plan, logger: logger, notification: ServiceNotification(socket: nil))
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let parts = try await DaemonParts(plan: plan, group: group, logger: logger)
+        func limit() async throws -> [Int] { try await parts.fronts.onEach { $0.settings.limits.bodyBytes } }
+        #expect(try await limit() == [4096])
+        try write("limits: { body_bytes: 8192 }\npromise: { ttft_p99: 1, tpot_p99: 1 }")
+        await daemon.reload(parts)
+        #expect(try await limit() == [8192])
+        try write("limits: { body_bytes: lots }")
+        await daemon.reload(parts)
+        #expect(try await limit() == [8192])
+        try await group.shutdownGracefully()
     }
 }
