@@ -23,6 +23,34 @@ extension HuggingFaceConfig {
     /// Nemotron-H: a pattern of letters, each layer one block and one norm. `M` state space, `*` attention, `-` dense, `E` experts.
     func nemotronHybridLayers() throws(CatalogError) -> [Layer] {
         let hidden = try hidden
+        let pattern = try nemotronPattern()
+        var known: [Character: Layer] = [:]
+        var layers: [Layer] = []
+        for letter in pattern {
+            if known[letter] == nil { known[letter] = try nemotronLayer(letter, hidden: hidden) }
+            layers.append(known[letter]!)
+        }
+        return layers
+    }
+
+    /// The pattern as letters; newer configurations write it as a list of words and leave out the number of layers.
+    private func nemotronPattern() throws(CatalogError) -> String {
+        if let types = try words("layers_block_type") {
+            guard types.count <= 1024 else {
+                throw document.problem(
+                    at: text, "\"layers_block_type\" has \(types.count) entries; expected 1024 at most")
+            }
+            let letters: [String: Character] = ["mamba": "M", "attention": "*", "moe": "E", "mlp": "-"]
+            var pattern = ""
+            for type in types {
+                guard let letter = letters[type] else {
+                    throw document.problem(
+                        at: text, "\"\(type)\" in \"layers_block_type\" is none of mamba, attention, moe and mlp")
+                }
+                pattern.append(letter)
+            }
+            return pattern
+        }
         guard let pattern = try word("hybrid_override_pattern") else {
             throw document.problem(
                 at: text, "the key \"hybrid_override_pattern\" is missing, which \(architecture) needs")
@@ -31,13 +59,7 @@ extension HuggingFaceConfig {
             throw document.problem(
                 at: text, "\"hybrid_override_pattern\" has \(pattern.utf8.count) letters for \(try layerCount) layers")
         }
-        var known: [Character: Layer] = [:]
-        var layers: [Layer] = []
-        for letter in pattern {
-            if known[letter] == nil { known[letter] = try nemotronLayer(letter, hidden: hidden) }
-            layers.append(known[letter]!)
-        }
-        return layers
+        return pattern
     }
 
     private func nemotronLayer(_ letter: Character, hidden: Int) throws(CatalogError) -> Layer {
@@ -92,6 +114,10 @@ extension HuggingFaceConfig {
         let hidden = try hidden
         guard let types = try words("layer_types", "layers_block_type") else {
             throw document.problem(at: text, "the key \"layer_types\" is missing, which \(architecture) needs")
+        }
+        guard types.count == (try layerCount) else {
+            throw document.problem(
+                at: text, "\"layer_types\" has \(types.count) entries for \(try layerCount) layers")
         }
         let feedForward: FeedForward =
             if let experts = try mixture() {

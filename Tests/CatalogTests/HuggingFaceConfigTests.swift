@@ -176,6 +176,15 @@ struct HuggingFaceConfigTests {
         #expect(hybrid.stateElements == 3 * (64 * 8 + 3 * (64 + 2 * 2 * 8)))
         #expect(mixture(hybrid, layer: 3)?.sharedIntermediate == 48)
         #expect(mixture(hybrid, layer: 3)?.isGated == false)
+        let words = "\"mamba\", \"attention\", \"mlp\", \"moe\", \"mamba\", \"mamba\", \"attention\", \"mlp\""
+        let inWords = try model(
+            """
+            {"model_type": "nemotron_h", "layers_block_type": [\(words)], "mamba_num_heads": 4, "mamba_head_dim": 16,
+             "ssm_state_size": 8, "n_groups": 2, "conv_kernel": 4, "n_routed_experts": 4, "num_experts_per_tok": 2,
+             "moe_intermediate_size": 32, "n_shared_experts": 1, "moe_shared_expert_intermediate_size": 48,
+             \(Self.small.replacing("\"num_hidden_layers\": 8,", with: ""))}
+            """)
+        #expect(inWords.layers == hybrid.layers)
         let error = catalogError {
             _ = try model("{\"model_type\": \"nemotron_h\", \"hybrid_override_pattern\": \"M*\", \(Self.small)}")
         }
