@@ -154,13 +154,22 @@ struct DecodeBatch: ~Copyable {
         return residue < 0 ? residue &+ blockTokens : residue
     }
 
-    // MARK: A member that sits out a step
+    // MARK: A member that does not go with the others
 
     /// The step in flight does not include this member: it must not count as advanced when the epoch does.
     mutating func hold(_ slot: SlotIndex, slots: UnsafeMutablePointer<SequenceSlot>) {
+        shift(slot, by: -1, slots: slots)
+    }
+
+    /// The member has produced `tokens` more than the others in the step that has ended.
+    mutating func boost(_ slot: SlotIndex, by tokens: Int32, slots: UnsafeMutablePointer<SequenceSlot>) {
+        shift(slot, by: tokens, slots: slots)
+    }
+
+    private mutating func shift(_ slot: SlotIndex, by tokens: Int32, slots: UnsafeMutablePointer<SequenceSlot>) {
         let sequence = slots + Int(slot)
-        sequence.pointee.computedTokens = context(of: sequence) - 1
-        sequence.pointee.producedTokens = produced(of: sequence) - 1
+        sequence.pointee.computedTokens = context(of: sequence) + tokens
+        sequence.pointee.producedTokens = produced(of: sequence) + tokens
         count -= 1
         keySum -= sequence.pointee.decodeKey
         finishSum -= sequence.pointee.finishEpoch

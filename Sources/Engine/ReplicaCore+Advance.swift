@@ -118,11 +118,12 @@ extension ReplicaCore {
             reportGaps(last, into: &sink)
             batch.advance(last)
             lastDecodeEnd = flightEnd
+            if speculates { acceptDrafts(into: &sink) }
         }
         clock = flightEnd
         inFlight = false
         if isVidur { return endVidurStep(into: &sink) }
-        if streamingCount > 0 || needsRunningOrder {
+        if streamingCount > 0 || needsRunningOrder || speculates {
             endStepInOrder(into: &sink)
         } else {
             while batch.count > 0 && batch.stepsToFinish == 0 { finishDecoding(batch.finish.first.slot, into: &sink) }
@@ -145,7 +146,9 @@ extension ReplicaCore {
                 endChunk(slot, into: &sink)
             } else if sequence.pointee.state == .decoding && flightDecodes && !sequence.pointee.isHeldOut {
                 if sequence.pointee.request.flags.contains(.streams) {
-                    reportToken(slot, produced: batch.produced(of: sequence), into: &sink)
+                    reportToken(
+                        slot, produced: batch.produced(of: sequence), newTokens: 1 + sequence.pointee.acceptedDrafts,
+                        into: &sink)
                 }
                 if sequence.pointee.finishEpoch == batch.epoch { finishDecoding(slot, into: &sink) }
             }
@@ -160,11 +163,13 @@ extension ReplicaCore {
         needsRunningOrder = false
     }
 
-    private func reportToken<Sink: OutcomeSink>(_ slot: SlotIndex, produced: Int32, into sink: inout Sink) {
+    private func reportToken<Sink: OutcomeSink>(
+        _ slot: SlotIndex, produced: Int32, newTokens: Int32 = 1, into sink: inout Sink
+    ) {
         sink.produced(
             TokenEvent(
-                requestID: slots[slot].request.id, atNanoseconds: clock.nanoseconds, outputTokens: produced, newTokens: 1,
-                frontEnd: slots[slot].request.frontEnd))
+                requestID: slots[slot].request.id, atNanoseconds: clock.nanoseconds, outputTokens: produced,
+                newTokens: Int16(truncatingIfNeeded: newTokens), frontEnd: slots[slot].request.frontEnd))
     }
 
     @inline(__always)
@@ -220,8 +225,8 @@ extension ReplicaCore {
 
     @inline(__always) private mutating func free(_ slot: SlotIndex) {
         freeKV(
-            slot, held: heldBlocks(slot, extraTokens: 0), computedTokens: slots[slot].computedTokens, keepsOutput: false,
-            at: clock.nanoseconds)
+            slot, held: heldBlocks(slot, extraTokens: 0), computedTokens: rememberedTokens(slot, extraTokens: 0),
+            keepsOutput: false, at: clock.nanoseconds)
         slots.give(back: slot)
     }
 

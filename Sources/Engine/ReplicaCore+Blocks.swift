@@ -25,6 +25,17 @@ extension ReplicaCore {
         PrefixChain(request, blockTokens: blockTokens, caching: configuration.prefixCaching, rank: rank)
     }
 
+    /// Blocks that a sequence lacks to hold `tokens` tokens; drafts may have left it some.
+    @inline(__always) func lack(_ slot: SlotIndex, tokens: Int32) -> Int32 {
+        max(0, blocks(forTokens: tokens) &- heldBlocks(slot, extraTokens: 0))
+    }
+
+    /// Takes blocks for a running sequence that are not counted through the batch.
+    @inline(__always) mutating func grow(_ slot: SlotIndex, by blocks: Int32) {
+        pool.take(blocks)
+        if speculates { slots[slot].reservedBlocks &+= blocks }
+    }
+
     // MARK: Finding
 
     /// Rule 11: the longest cached prefix of what a sequence has to compute, at most all but one token.
@@ -174,6 +185,12 @@ extension ReplicaCore {
     private func continues(_ segment: PrefixSegment, _ piece: PrefixChain.Piece, at block: Int32) -> Bool {
         segment.firstBlock &+ segment.blocks == block
             && (segment.key == piece.key || (segment.key == 0 && segment.firstBlock >= piece.firstBlock))
+    }
+
+    /// Tokens whose full blocks have been remembered: blocks are registered when they are allocated (rule 21), before
+    /// anybody knows which drafts will be accepted.
+    @inline(__always) func rememberedTokens(_ slot: SlotIndex, extraTokens: Int32) -> Int32 {
+        slots[slot].computedTokens &+ (extraTokens > 0 ? extraTokens : -slots[slot].acceptedDrafts)
     }
 
     // MARK: Giving back

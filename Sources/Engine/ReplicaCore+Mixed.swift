@@ -29,7 +29,7 @@ extension ReplicaCore {
 
     @inline(__always) private mutating func startMixedFlight(_ rules: MixedRules, decodes: Bool, preempted: Bool) {
         var shape = shapeOfStep(decodes: decodes)
-        if chunks.isEmpty && heldOut.isEmpty {
+        if chunks.isEmpty && heldOut.isEmpty && !speculates {
             let run = table.run(of: shape)
             let waitsForPrefill = rules.prefillScheduleInterval > 1 && (unfinishedCount > 0 || !waiting.isEmpty)
             // Without a reservation of the whole sequence, losing a cached prefix can make a first chunk fit.
@@ -39,10 +39,11 @@ extension ReplicaCore {
             startFlight(run, decodes: true, steps: steps, realTokens: batch.count, padding: 0)
         } else {
             if !heldOut.isEmpty { leaveOutHeld(&shape) }
-            let cost = table.cost(of: shape)
+            let cost = speculativeCost(table.cost(of: shape), decodesOnly: chunks.isEmpty)
             startFlight(
                 StepRun(first: cost, increment: StepCost(picoseconds: 0, nanojoules: 0), steps: 1), decodes: decodes,
-                steps: 1, realTokens: shape.totalTokens, padding: 0)
+                steps: 1, realTokens: shape.totalTokens + draftedTokens, padding: 0)
+            draftedTokens = 0
         }
     }
 
@@ -91,7 +92,7 @@ extension ReplicaCore {
 
     /// Whether the order inside the running list matters: some chunks are limited, or a victim is chosen by priority.
     @inline(__always) private mutating func scheduleNeedsWalk(_ rules: MixedRules) -> Bool {
-        if rules.longPrefillTokenThreshold > 0 && unfinishedCount > 0 { return true }
+        if speculates || (rules.longPrefillTokenThreshold > 0 && unfinishedCount > 0) { return true }
         guard byPriority else { return false }
         var need = batch.blocksNeeded(steps: 1)
         if unfinished >= 0 {
@@ -128,7 +129,8 @@ extension ReplicaCore {
             guard whole &- hit.blocks &+ watermark <= pool.available &- hit.idleBlocks else { return }
             admit(slot, cachedTokens: cached)
             if caches { takeHit(hit, for: slot) }
-            pool.take(blocks(forTokens: cached &+ tokens) &- hit.blocks)
+            if speculates { slots[slot].reservedBlocks = hit.blocks }
+            grow(slot, by: blocks(forTokens: cached &+ tokens) &- hit.blocks)
             if hit.hostBlocks > 0 { bringBack(hit.hostBlocks) }
             remember(slot, computedTokens: cached &+ tokens)
             addChunk(slot, tokens: tokens)
@@ -190,9 +192,10 @@ extension ReplicaCore {
                 continue
             }
             let computed = decoding ? batch.context(of: slots.base + Int(slot)) : slots[slot].computedTokens
-            let left = decoding ? 1 : slots[slot].goalTokens - computed
+            let left = decoding ? tokensToVerify(slot, context: computed) : slots[slot].goalTokens - computed
             let tokens = min(limited(left, rules), budget)
-            let lack = blocks(forTokens: computed + tokens) - blocks(forTokens: computed)
+            let held = growsBlocks ? blocks(forTokens: computed) : slots[slot].reservedBlocks
+            let lack = max(0, blocks(forTokens: computed + tokens) - held)
             let outcome = makeRoom(lack, for: slot, budget: &budget)
             preempted = preempted || outcome.preempted
             if outcome.lostItself {
@@ -200,7 +203,7 @@ extension ReplicaCore {
                 slot = byPriority ? outcome.next : -1
                 continue
             }
-            pool.take(lack)
+            grow(slot, by: lack)
             if !decoding { remember(slot, computedTokens: computed + tokens) }
             walked.append(slot)
             slots[slot].chunkTokens = tokens
@@ -226,7 +229,7 @@ extension ReplicaCore {
                 walked.remove(victim)
             }
             let next = slots[victim].next
-            preempt(victim, extraTokens: given)
+            preempt(victim, extraTokens: slots[victim].state == .decoding ? min(given, 1) : given)
             if victim == slot { return (true, true, next) }
         }
         return (preempted, false, -1)
@@ -238,7 +241,14 @@ extension ReplicaCore {
         while index < walked.count {
             let slot = walked[index]
             index += 1
-            if slots[slot].state == .decoding { slots[slot].chunkTokens = 0 } else { chunks.append(slot) }
+            if slots[slot].state == .prefilling {
+                chunks.append(slot)
+            } else if speculates {
+                draftedTokens += slots[slot].chunkTokens - 1
+                usage.draftTokens += Int64(slots[slot].chunkTokens - 1)
+            } else {
+                slots[slot].chunkTokens = 0
+            }
         }
         var slot = unreached
         while slot >= 0 {

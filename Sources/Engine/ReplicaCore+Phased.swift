@@ -42,12 +42,17 @@ extension ReplicaCore {
             }
             let hit = lookUp(slot)
             let cached = (hit.blocks + hit.hostBlocks) * blockTokens
-            if !growsBlocks {
+            if rules.admission == .requestMaximum {
                 guard slots[slot].reservedBlocks - hit.blocks <= pool.available - hit.idleBlocks else { return }
             }
             admit(slot, cachedTokens: cached)
             if caches { takeHit(hit, for: slot) }
-            pool.take((growsBlocks ? blocks(forTokens: cached) : slots[slot].reservedBlocks) - hit.blocks)
+            if rules.admission == .requestMaximum {
+                pool.take(slots[slot].reservedBlocks - hit.blocks)
+            } else {
+                if speculates { slots[slot].reservedBlocks = hit.blocks }
+                grow(slot, by: blocks(forTokens: cached) - hit.blocks)
+            }
             if hit.hostBlocks > 0 { bringBack(hit.hostBlocks) }
             if ranks > 1 { rankStates.setPrefilling(slots[slot].rank, slot) }
             addPrompt(slot)
@@ -74,7 +79,7 @@ extension ReplicaCore {
     private mutating func addPrompt(_ slot: SlotIndex) {
         let computed = slots[slot].computedTokens
         let tokens = min(slots[slot].goalTokens - computed, configuration.maxBatchedTokens)
-        if growsBlocks { pool.take(blocks(forTokens: computed + tokens) - blocks(forTokens: computed)) }
+        if growsBlocks || speculates { grow(slot, by: lack(slot, tokens: computed + tokens)) }
         remember(slot, computedTokens: computed + tokens)
         addChunk(slot, tokens: tokens)
         if ranks > 1 { rankStates.setHasChunk(slots[slot].rank) }
@@ -108,15 +113,18 @@ extension ReplicaCore {
 
     private mutating func startDecodes(_ rules: PhasedRules) {
         if growsBlocks { pool.take(batch.blocksNeeded(steps: 1)) }
+        if speculates { giveDrafts() }
         var shape = shapeOfStep(decodes: true)
         let real = batch.count
-        let run: StepRun
+        var run: StepRun
         if rules.contextBuckets.isEmpty {
             run = table.run(of: shape)
         } else {
             // Static shapes: every step costs the same until the longest context leaves its bucket.
             let longest = shape.longestDecodeContextTokens
-            let context = Self.bucket(in: rules.contextBuckets, holding: longest + 1)
+            let drafts = configuration.speculation?.draftTokens ?? 0
+            let context = Self.bucket(
+                in: rules.contextBuckets, holding: min(longest + 1 + drafts, configuration.maxModelTokens))
             let fullest = ranks > 1 ? rankStates.mostRunning : real
             shape.decodeSequences = Self.bucket(in: rules.batchBuckets, holding: fullest)
             shape.longestDecodeContextTokens = context
@@ -124,10 +132,29 @@ extension ReplicaCore {
             run = StepRun(
                 first: table.cost(of: shape), increment: StepCost(picoseconds: 0, nanojoules: 0), steps: context - longest)
         }
+        if speculates {
+            let cost = speculativeCost(run.first, decodesOnly: true)
+            run = StepRun(first: cost, increment: StepCost(picoseconds: 0, nanojoules: 0), steps: 1)
+        }
         let mayAdmit = somebodyIsUnseen && running.count < maxSequences * ranks
         startFlight(
-            run, decodes: true, steps: mayAdmit ? 1 : stepsUnchanged(line: run.steps), realTokens: real,
-            padding: shape.decodeSequences * ranks - real)
+            run, decodes: true, steps: mayAdmit ? 1 : stepsUnchanged(line: run.steps),
+            realTokens: real + draftedTokens, padding: shape.decodeSequences * ranks - real)
+        draftedTokens = 0
+    }
+
+    /// Every decoding sequence verifies its drafts, with blocks for all of them.
+    private mutating func giveDrafts() {
+        var slot = running.first
+        while slot >= 0 {
+            let context = batch.context(of: slots.base + Int(slot))
+            let tokens = tokensToVerify(slot, context: context)
+            grow(slot, by: max(0, blocks(forTokens: context + tokens) - slots[slot].reservedBlocks))
+            slots[slot].chunkTokens = tokens
+            draftedTokens += tokens - 1
+            usage.draftTokens += Int64(tokens - 1)
+            slot = slots[slot].next
+        }
     }
 
     /// The smallest bucket that holds `tokens`, or `tokens` when none is given.

@@ -32,7 +32,9 @@ extension ReplicaCore {
 
     /// Whether an idle replica could run a request to its end.
     private func fits(_ sequence: SequenceSlot) -> Bool {
-        let most = configuration.blocks(forTokens: sequence.request.promptTokens &+ sequence.targetTokens &- 1)
+        let drafts = configuration.speculation?.draftTokens ?? 0
+        let most = configuration.blocks(
+            forTokens: min(sequence.request.promptTokens &+ sequence.targetTokens &- 1 &+ drafts, configuration.maxModelTokens))
         switch configuration.stack {
         case .mixed: return most <= configuration.kvBlocks
         case .phased(let rules):
@@ -143,6 +145,7 @@ extension ReplicaCore {
     /// The step in flight goes on without the sequence; what it held is free at once (rule 32).
     private mutating func cancelRunning(_ slot: SlotIndex, at nowNanoseconds: Int64) {
         let extra: Int32
+        let wasHeldOut = slots[slot].isHeldOut
         if slots[slot].state == .decoding {
             slots[slot].lastToken = lastToken(of: slot)
             let inStep = inFlight && flightDecodes
@@ -159,7 +162,7 @@ extension ReplicaCore {
         }
         leaveRunning(slot)
         freeKV(
-            slot, held: heldBlocks(slot, extraTokens: extra), computedTokens: slots[slot].computedTokens + extra,
+            slot, held: heldBlocks(slot, extraTokens: extra), computedTokens: rememberedTokens(slot, extraTokens: wasHeldOut ? 0 : extra) + (wasHeldOut ? 1 : 0),
             keepsOutput: false, at: nowNanoseconds)
         reports.append(completion(of: slots.base + Int(slot), status: .cancelled))
         slots.give(back: slot)

@@ -69,7 +69,11 @@ extension ReplicaCore {
         enterRunning(slot, computedTokens: prompt - 1)
         leaveUnfinished(slot)
         // A mixed step has given the batch its blocks before it admits; a phased one does so after.
-        pool.take(growsBlocks ? blocks(forTokens: neverPreempts ? prompt - 1 : prompt) : slots[slot].reservedBlocks)
+        if speculates {
+            grow(slot, by: blocks(forTokens: prompt))
+        } else {
+            pool.take(growsBlocks ? blocks(forTokens: neverPreempts ? prompt - 1 : prompt) : slots[slot].reservedBlocks)
+        }
         batch.insert(slot, slots: slots.base)
         remember(slot, computedTokens: prompt)
         becomeLate(slot)
@@ -123,7 +127,7 @@ extension ReplicaCore {
         leaveRunning(slot)
         freeKV(
             slot, held: heldBlocks(slot, extraTokens: extraTokens),
-            computedTokens: slots[slot].computedTokens + extraTokens, keepsOutput: true, at: clock.nanoseconds)
+            computedTokens: rememberedTokens(slot, extraTokens: extraTokens), keepsOutput: true, at: clock.nanoseconds)
         if slots[slot].isGhost {
             ghostCount -= 1
             slots.give(back: slot)
@@ -135,6 +139,8 @@ extension ReplicaCore {
     mutating func makeWaitAgain(_ slot: SlotIndex) {
         slots[slot].state = .waiting
         slots[slot].computedTokens = 0
+        slots[slot].reservedBlocks = 0
+        slots[slot].acceptedDrafts = 0
         slots[slot].goalTokens = slots[slot].request.promptTokens + slots[slot].producedTokens
         slots[slot].preemptions += 1
         usage.preemptions += 1

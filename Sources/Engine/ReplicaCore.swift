@@ -28,6 +28,7 @@ struct ReplicaCore: ~Copyable {
     /// KV grows with the sequence; false where its worst case is reserved at admission.
     let growsBlocks: Bool
     let neverPreempts: Bool
+    let speculates: Bool
     /// The number of requests decides how large a first chunk is (rule 7) and so whether it fits, or whether prefill is
     /// due (rule 15): then even a request that cannot be admitted changes something at the next boundary.
     let everyArrivalCounts: Bool
@@ -47,6 +48,8 @@ struct ReplicaCore: ~Copyable {
     var streamingCount: Int32 = 0
     /// Ended sequences that take a place in one more step.
     var ghostCount: Int32 = 0
+    /// Drafts that the step being formed verifies.
+    var draftedTokens: Int32 = 0
     var rankStates: RankStates
     var adapters: AdapterShelf
     /// What the step being formed takes longer, for adapters and KV that are brought in.
@@ -128,7 +131,8 @@ struct ReplicaCore: ~Copyable {
         rankStates = RankStates(ranks)
         // A request whose adapter has no place does not hold up those behind it.
         if configuration.adapters != nil { everyArrivalCounts = true }
-        self.growsBlocks = growsBlocks
+        speculates = configuration.speculation != nil
+        self.growsBlocks = growsBlocks && !speculates
         self.neverPreempts = neverPreempts
         self.everyArrivalCounts = everyArrivalCounts
         slots = SlotPool(capacity: 8)

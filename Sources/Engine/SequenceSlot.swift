@@ -33,10 +33,12 @@ struct SequenceSlot: BitwiseCopyable {
     var computedTokens: Int32
     /// Output tokens; not kept up to date while decoding.
     var producedTokens: Int32
-    /// Tokens of a prefill chunk in the step in flight, else 0.
+    /// Tokens of a prefill chunk, or of drafts and the token before them, in the step in flight; else 0.
     var chunkTokens: Int32
-    /// Blocks reserved at admission, where KV is admitted by its worst case.
+    /// Blocks that it holds, where that does not follow from its tokens: reserved for the worst case, or for drafts.
     var reservedBlocks: Int32
+    /// Drafts accepted in the step that ended last.
+    var acceptedDrafts: Int32
     var cachedPromptTokens: Int32
     var preemptions: Int32
     /// Neighbours in the list it is in: waiting or running.
@@ -74,6 +76,7 @@ struct SequenceSlot: BitwiseCopyable {
         self.producedTokens = 0
         self.chunkTokens = 0
         self.reservedBlocks = 0
+        self.acceptedDrafts = 0
         self.cachedPromptTokens = 0
         self.preemptions = 0
         self.previous = -1

@@ -118,6 +118,9 @@ public struct PhasedRules: Sendable, Equatable {
         if dataParallelRanks < 1 || dataParallelRanks > 256 {
             return "dataParallelRanks is \(dataParallelRanks); 1 to 256 are possible"
         }
+        if configuration.speculation != nil && admission != .wholeContext {
+            return "speculation needs wholeContext admission: a request's own maximum leaves no room for drafts"
+        }
         if dataParallelRanks > 1 && (contextBuckets.isEmpty || admission != .wholeContext) {
             return "\(dataParallelRanks) ranks that step together need contextBuckets and wholeContext admission"
         }
@@ -151,6 +154,9 @@ public struct SpeculationRules: Sendable, Equatable {
     public var draftTokens: Int32
     /// Chance, in units of 2⁻³², that draft i + 1 is accepted when draft i was; as many as `draftTokens`.
     public var acceptanceShifted32: [UInt32]
+    /// What a step that only decodes costs, in units of 2⁻¹⁶ of the table's: 65,536 when the table prices the verification
+    /// of all drafts, the mean accepted length (the bonus token included) when it prices one token that comes out.
+    public var stepScaleShifted16: Int64
     /// Time that drafting adds to a decode step.
     public var draftPicoseconds: Int64
     /// Chip energy that drafting adds to a decode step.
@@ -158,15 +164,17 @@ public struct SpeculationRules: Sendable, Equatable {
     public var seed: UInt64
 
     public init(
-        draftTokens: Int32, acceptanceShifted32: [UInt32], draftPicoseconds: Int64, draftNanojoules: Int64, seed: UInt64
+        draftTokens: Int32, acceptanceShifted32: [UInt32], draftPicoseconds: Int64, draftNanojoules: Int64, seed: UInt64,
+        stepScaleShifted16: Int64 = 1 << 16
     ) {
         precondition(draftTokens > 0 && acceptanceShifted32.count == Int(draftTokens))
-        precondition(draftPicoseconds >= 0 && draftNanojoules >= 0)
+        precondition(draftPicoseconds >= 0 && draftNanojoules >= 0 && stepScaleShifted16 > 0)
         self.draftTokens = draftTokens
         self.acceptanceShifted32 = acceptanceShifted32
         self.draftPicoseconds = draftPicoseconds
         self.draftNanojoules = draftNanojoules
         self.seed = seed
+        self.stepScaleShifted16 = stepScaleShifted16
     }
 }
 

@@ -122,6 +122,14 @@ struct Trial {
             configuration.adapters = AdapterRules(
                 maxResident: random.int32(1...3), loadPicoseconds: Int64(random.int32(0...9)) * 7_000_000_000)
         }
+        if random.chance(20) {
+            let drafts = random.int32(1...5)
+            configuration.speculation = SpeculationRules(
+                draftTokens: drafts, acceptanceShifted32: (0..<drafts).map { _ in UInt32.random(in: 0...UInt32.max, using: &random) },
+                draftPicoseconds: Int64(random.int32(0...1_000_000)), draftNanojoules: 5, seed: 3,
+                stepScaleShifted16: Int64(random.int32(60000...200000)))
+            configuration.maxBatchedTokens = max(configuration.maxBatchedTokens, configuration.maxSequences * (drafts + 1))
+        }
         if random.chance(15) { configuration.role = random.chance(50) ? .prefillOnly : .decodeOnly }
         if random.chance(30) {
             configuration.hostKVBlocks = random.int32(1...3 * configuration.kvBlocks)
@@ -148,7 +156,7 @@ struct Trial {
             if random.chance(50) && !rules.contextBuckets.isEmpty {
                 rules.batchBuckets = PhasedRules.powersOfTwo(from: 1, to: configuration.maxSequences)
             }
-            if random.chance(50) { rules.admission = .requestMaximum }
+            if random.chance(50) && configuration.speculation == nil { rules.admission = .requestMaximum }
             if random.chance(40) && !rules.contextBuckets.isEmpty {
                 rules.admission = .wholeContext
                 rules.dataParallelRanks = random.int32(2...5)
@@ -158,12 +166,14 @@ struct Trial {
             configuration.queueOrder = .firstComeFirstServed
             configuration.prefixCaching = .off
             configuration.adapters = nil
+            configuration.speculation = nil
             configuration.role = .whole
             configuration.stack = .sarathi(chunkTokens: random.int32(24...300))
         default:
             configuration.queueOrder = .firstComeFirstServed
             configuration.prefixCaching = .off
             configuration.adapters = nil
+            configuration.speculation = nil
             configuration.role = .whole
             configuration.stack = .vllmV0
             configuration.maxBatchedTokens = max(configuration.maxBatchedTokens, maxModelTokens)

@@ -111,7 +111,9 @@ final class SteppingReplica {
     }
 
     private func fits(_ sequence: Sequence) -> Bool {
-        let most = configuration.blocks(forTokens: sequence.request.promptTokens + sequence.targetTokens - 1)
+        let drafts = configuration.speculation?.draftTokens ?? 0
+        let most = configuration.blocks(
+            forTokens: min(sequence.request.promptTokens + sequence.targetTokens - 1 + drafts, configuration.maxModelTokens))
         switch configuration.stack {
         case .mixed: return most <= configuration.kvBlocks
         case .phased(let rules):
@@ -173,7 +175,15 @@ final class SteppingReplica {
 
     private func finishStep<Sink: OutcomeSink>(into sink: inout Sink) {
         for (sequence, tokens) in batch where !sequence.dead {
-            sequence.computedTokens += tokens
+            var accepted: Int32 = 0
+            if sequence.decoding && !sequence.ghost, let speculation = configuration.speculation {
+                accepted = min(
+                    sequence.targetTokens - sequence.producedTokens - 1,
+                    speculation.accepted(
+                        of: tokens - 1, request: sequence.request.id, produced: sequence.producedTokens + 1))
+                usage.acceptedDraftTokens += Int64(accepted)
+            }
+            sequence.computedTokens += sequence.decoding ? 1 + accepted : tokens
             if sequence.ghost {
                 running.removeAll { $0 === sequence }
                 pool.release(sequence, at: clock.nanoseconds)
@@ -188,13 +198,14 @@ final class SteppingReplica {
             } else {
                 sequence.firstTokenNanoseconds = clock.nanoseconds
             }
-            sequence.producedTokens += 1
+            if accepted > 0 { sink.gaps(firstPicoseconds: 0, incrementPicoseconds: 0, steps: accepted, count: 1) }
+            sequence.producedTokens += 1 + accepted
             sequence.lastToken = clock
             if sequence.request.flags.contains(.streams) {
                 sink.produced(
                     TokenEvent(
                         requestID: sequence.request.id, atNanoseconds: clock.nanoseconds,
-                        outputTokens: sequence.producedTokens, newTokens: 1, frontEnd: sequence.request.frontEnd))
+                        outputTokens: sequence.producedTokens, newTokens: Int16(1 + accepted), frontEnd: sequence.request.frontEnd))
             }
             if sequence.producedTokens == sequence.targetTokens {
                 sink.completed(completion(of: sequence, status: .finished))
@@ -230,6 +241,7 @@ final class SteppingReplica {
     private func startStep() {
         var shape = StepShape()
         var real: Int32 = 0
+        var drafted: Int32 = 0
         // Vidur counts the token just produced as context already.
         let ahead: Int32
         switch configuration.stack {
@@ -241,6 +253,7 @@ final class SteppingReplica {
             if sequence.scheduledNanoseconds < 0 { sequence.scheduledNanoseconds = clock.nanoseconds }
             if sequence.decoding {
                 shape.addDecode(contextTokens: sequence.computedTokens + ahead)
+                drafted += tokens - 1
             } else {
                 shape.addPrefill(
                     chunkTokens: tokens, contextTokens: sequence.computedTokens,
@@ -253,6 +266,12 @@ final class SteppingReplica {
             shape = padded(rules, shape)
         }
         var cost = table.cost(of: shape)
+        if let speculation = configuration.speculation, shape.decodeSequences > 0 || isMixed {
+            let scale = Int128(shape.prefillSequences == 0 ? speculation.stepScaleShifted16 : 65536)
+            cost.picoseconds = Int64((Int128(cost.picoseconds) * scale) >> 16) + speculation.draftPicoseconds
+            cost.nanojoules = Int64((Int128(cost.nanojoules) * scale) >> 16) + speculation.draftNanojoules
+        }
+        usage.draftTokens += Int64(drafted)
         cost.picoseconds += loadingPicoseconds
         loadingPicoseconds = 0
         stepEnd = clock.adding(picoseconds: cost.picoseconds)
@@ -262,7 +281,7 @@ final class SteppingReplica {
         usage.steps += 1
         if shape.prefillSequences == 0 { usage.decodeSteps += 1 }
         usage.realTokens += Int64(real)
-        usage.paddedTokens += Int64(shape.totalTokens * ranks - real)
+        usage.paddedTokens += Int64(shape.totalTokens * ranks - (real - drafted))
         usage.peakKVBlocks = max(usage.peakKVBlocks, configuration.kvBlocks * ranks - freeBlocks)
     }
 
@@ -278,7 +297,10 @@ final class SteppingReplica {
             return padded
         }
         padded = shape
-        guard let context = rules.contextBuckets.first(where: { $0 > shape.longestDecodeContextTokens }) ?? rules.contextBuckets.last
+        guard let context = rules.contextBuckets.first(where: {
+            $0 >= min(
+                shape.longestDecodeContextTokens + 1 + (configuration.speculation?.draftTokens ?? 0), configuration.maxModelTokens)
+        }) ?? rules.contextBuckets.last
         else { return padded }
         let fullest = Int32((0..<Int(rules.dataParallelRanks)).map { rank in running.count { $0.rank == rank } }.max()!)
         padded.decodeSequences = rules.batchBuckets.first { $0 >= fullest } ?? fullest
@@ -341,7 +363,7 @@ final class SteppingReplica {
                 position += 1
                 continue
             }
-            var tokens = sequence.goalTokens - sequence.computedTokens
+            var tokens = sequence.decoding ? verified(sequence) : sequence.goalTokens - sequence.computedTokens
             tokens = min(limitedPrefill(tokens, rules, fromIdle: fromIdle), budget)
             if tokens <= 0 {
                 position += 1
@@ -364,7 +386,7 @@ final class SteppingReplica {
                 continue
             }
             take(lack(sequence, tokens: sequence.computedTokens + tokens), for: sequence)
-            pool.remember(sequence, tokens: sequence.computedTokens + tokens)
+            pool.remember(sequence, tokens: min(sequence.computedTokens + tokens, sequence.goalTokens))
             batch.append((sequence, tokens))
             budget -= tokens
             position += 1
@@ -513,10 +535,22 @@ final class SteppingReplica {
             return
         }
         for sequence in running {
-            take(lack(sequence, tokens: sequence.computedTokens + 1), for: sequence)
+            let tokens = verified(sequence)
+            take(lack(sequence, tokens: sequence.computedTokens + tokens), for: sequence)
             pool.remember(sequence, tokens: sequence.computedTokens + 1)
-            batch.append((sequence, 1))
+            batch.append((sequence, tokens))
         }
+    }
+
+    /// The token of a decoding sequence and its drafts.
+    private func verified(_ sequence: Sequence) -> Int32 {
+        guard let speculation = configuration.speculation, sequence.firstTokenNanoseconds >= 0, !sequence.ghost
+        else { return 1 }
+        return max(1, min(1 + speculation.draftTokens, configuration.maxModelTokens - 1 - sequence.computedTokens))
+    }
+
+    private var isMixed: Bool {
+        if case .mixed = configuration.stack { true } else { false }
     }
 
     private func hasSlot(_ rank: Int, _ rules: PhasedRules) -> Bool {
