@@ -105,7 +105,8 @@ struct ReplicaCore: ~Copyable {
         self.table = table
         maxSequences = configuration.maxSequences
         blockTokens = configuration.kvBlockTokens
-        caches = configuration.prefixCaching != .off
+        let caches = configuration.prefixCaching != .off
+        self.caches = caches
         byPriority = configuration.queueOrder == .priority
         role = configuration.role
         adapters = AdapterShelf(configuration.adapters)
@@ -131,8 +132,10 @@ struct ReplicaCore: ~Copyable {
         rankStates = RankStates(ranks)
         // A request whose adapter has no place does not hold up those behind it.
         if configuration.adapters != nil { everyArrivalCounts = true }
-        speculates = configuration.speculation != nil
-        self.growsBlocks = growsBlocks && !speculates
+        // Only locals are read here: self is not whole yet.
+        let speculates = configuration.speculation != nil
+        self.speculates = speculates
+        self.growsBlocks = speculates ? false : growsBlocks
         self.neverPreempts = neverPreempts
         self.everyArrivalCounts = everyArrivalCounts
         slots = SlotPool(capacity: 8)
