@@ -159,36 +159,13 @@ struct HuggingFaceConfig {
                 least: 1)
         }
     }
-
-    /// Weights' precision, and the routed experts' where that differs.
-    var storage: (all: Precision, experts: Precision?) {
-        get throws(CatalogError) {
-            let dtype = try word("dtype", "torch_dtype") ?? "bfloat16"
-            let plain: Precision =
-                switch dtype {
-                case "float16", "half", "torch.float16": .fp16
-                case "float32", "float", "torch.float32": .fp32
-                default: .bf16
-                }
-            guard let quantization = text[key: "quantization_config"] ?? document.root[key: "quantization_config"],
-                let method = quantization[key: "quant_method"] ?? quantization[key: "quant_algo"]
-            else { return (plain, nil) }
-            switch try document.string(method).lowercased() {
-            case "mxfp4": return (plain, .mxfp4)
-            case "fp8", "fbgemm_fp8": return (.fp8, nil)
-            case "nvfp4": return (.nvfp4, nil)
-            // Kimi K2 Thinking: only the routed experts are 4-bit.
-            case "compressed-tensors": return (plain, .int4)
-            case "awq", "gptq": return (.int4, nil)
-            default: return (plain, nil)
-            }
-        }
-    }
 }
 
 extension Model {
     /// Reads a Hugging Face `config.json`. `path` is the file or the folder that holds it.
     public init(huggingFaceConfig path: String) throws(CatalogError) {
+        // Fleet files are not read by a shell, which would have done this.
+        let path = path.hasPrefix("~/") ? FileManager.default.homeDirectoryForCurrentUser.path + path.dropFirst() : path
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
             throw CatalogError(

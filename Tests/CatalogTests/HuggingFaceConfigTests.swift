@@ -217,6 +217,28 @@ struct HuggingFaceConfigTests {
         #expect(try stored("\"torch_dtype\": \"bfloat16\"") == (.bf16, nil))
         #expect(try stored("\"quantization_config\": {\"quant_method\": \"fp8\"}") == (.fp8, nil))
         #expect(try stored("\"quantization_config\": {\"quant_method\": \"mxfp4\"}") == (.bf16, .mxfp4))
+        #expect(try stored("\"quantization_config\": {\"quant_method\": \"awq\", \"bits\": 4}") == (.int4, nil))
+        #expect(try stored("\"quantization_config\": {\"quant_method\": \"gptq\", \"bits\": 8}") == (.int8, nil))
+        #expect(
+            try stored("\"quantization_config\": {\"quant_method\": \"modelopt\", \"quant_algo\": \"NVFP4\"}")
+                == (.nvfp4, nil))
+        func packed(_ weights: String, ignore: String) throws -> (Precision, Precision?) {
+            let groups = "\"config_groups\": {\"group_0\": {\"weights\": {\(weights)}}}"
+            return try stored(
+                "\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \(groups), \"ignore\": [\(ignore)]}"
+            )
+        }
+        #expect(try packed("\"num_bits\": 8, \"type\": \"float\"", ignore: "\"lm_head\"") == (.fp8, nil))
+        #expect(
+            try packed("\"num_bits\": 4, \"type\": \"int\", \"group_size\": 32", ignore: "\"re:.*self_attn.*\"") == (
+                .bf16, .int4
+            ))
+        #expect(
+            try packed("\"num_bits\": 4, \"type\": \"float\", \"group_size\": 16", ignore: "\"lm_head\"") == (
+                .nvfp4, nil
+            ))
+        let unknown = catalogError { _ = try stored("\"quantization_config\": {\"quant_method\": \"fp7\"}") }
+        #expect(unknown?.description.contains("fp8") == true, "\(unknown?.description ?? "")")
     }
 
     @Test("biases and learned positions of older models")
