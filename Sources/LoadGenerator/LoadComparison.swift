@@ -75,6 +75,8 @@ public struct ComparedMetric: Sendable {
 public struct LoadComparison: Sendable {
     /// Below this a difference is called significant. Seven metrics are tested, so it is stricter than 0.05.
     public static let significance = 0.01
+    /// A smaller relative difference of the medians is of no consequence, however certain it is.
+    public static let smallestEffect = 0.01
 
     public let first: LoadReport
     public let second: LoadReport
@@ -123,6 +125,11 @@ public struct LoadComparison: Sendable {
         }
     }
 
+    /// Whether the medians differ by enough to care.
+    static func matters(_ metric: ComparedMetric) -> Bool {
+        abs(metric.second.p50 - metric.first.p50) >= smallestEffect * metric.first.p50
+    }
+
     /// A table for people.
     public var text: String {
         var rows = [
@@ -141,7 +148,8 @@ public struct LoadComparison: Sendable {
             if let test = metric.test {
                 row.append("\(LoadText.fixed(100 * test.superiority, 1)) %")
                 row.append(test.pValue < 1e-4 ? "< 0.0001" : LoadText.fixed(test.pValue, 4))
-                row.append(test.pValue < LoadComparison.significance ? "significant" : "")
+                let isCertain = test.pValue < LoadComparison.significance
+                row.append(isCertain ? LoadComparison.matters(metric) ? "significant" : "certain but below 1 %" : "")
             } else {
                 row += ["-", "-", ""]
             }

@@ -48,7 +48,7 @@ public enum LoadPage {
             ),
         ]
         if let asked = report.rate.askedPerSecond, let sent = report.rate.sentPerSecond {
-            rows.append(("rate", "asked \(LoadText.number(asked)) requests/s, sent \(LoadText.number(sent))"))
+            rows.append(("rate", "scheduled \(LoadText.number(asked)) requests/s, sent \(LoadText.number(sent))"))
         }
         if let goodput = report.goodput {
             let promise = goodput.promise.sorted { $0.key < $1.key }.map {

@@ -70,7 +70,7 @@ struct LoadPlot {
             text +=
                 "<polyline fill=\"none\" stroke=\"\(colour)\" stroke-width=\"1.6\" points=\"\(path.joined(separator: " "))\"/>"
             text +=
-                "<text x=\"\(Int(Self.width - Self.right) - 130 * (lines.count - index - 1))\" y=\"18\" text-anchor=\"end\" fill=\"\(colour)\">\(line.name)</text>"
+                "<text x=\"\(Int(Self.width - Self.right) - 130 * (lines.count - index - 1))\" y=\"18\" text-anchor=\"end\" style=\"fill:\(colour)\">\(line.name)</text>"
         }
         return text + "</svg>"
     }
@@ -85,15 +85,25 @@ struct LoadPlot {
 
     /// Round steps of 1, 2 or 5 from `low` to at least `high`, about six.
     static func ticks(_ low: Double, _ high: Double) -> [Double] {
-        let rough = (high - low) / 5
-        let power = pow(10, floor(log10(rough)))
-        let step = [1, 2, 5, 10].map { $0 * power }.first { $0 >= rough * 0.999 } ?? power * 10
+        let step = step(high - low)
         let count = Int(ceil((high - low) / step - 1e-9))
         return (0...max(1, count)).map { low + Double($0) * step }
     }
 
-    /// 1, 2 and 5 times powers of ten within the range.
+    /// 1, 2 or 5 times a power of ten: about a fifth of `span`.
+    private static func step(_ span: Double) -> Double {
+        let rough = max(span, 1e-9) / 5
+        let power = pow(10, floor(log10(rough)))
+        return [1, 2, 5, 10].map { $0 * power }.first { $0 >= rough * 0.999 } ?? power * 10
+    }
+
+    /// 1, 2 and 5 times powers of ten around the range; even steps where it is less than a factor of four.
     static func decades(_ low: Double, _ high: Double) -> [Double] {
+        if high / low < 4 {
+            let step = step(high - low)
+            let first = (low / step).rounded(.up)
+            return (0...12).map { (first + Double($0)) * step }.filter { $0 <= high * 1.001 }
+        }
         var ticks: [Double] = []
         for exponent in Int(floor(log10(low)))...Int(ceil(log10(high))) {
             let steps = high / low > 1_000 ? [1.0] : [1, 2, 5]

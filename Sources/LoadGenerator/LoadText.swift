@@ -23,7 +23,7 @@ public enum LoadText {
             lines.append("  \(kind): \(count)" + (report.firstFailures[kind].map { " (first: \($0))" } ?? ""))
         }
         if let asked = report.rate.askedPerSecond {
-            var line = "rate        asked \(number(asked)) requests/s"
+            var line = "rate        scheduled \(number(asked)) requests/s"
             if let sent = report.rate.sentPerSecond {
                 line += ", sent \(number(sent)) (\(signed(100 * (sent / asked - 1))) %)"
             }
