@@ -211,6 +211,7 @@ final class DaemonParts: Sendable {
         isReady.store(false, ordering: .releasing)
         let open = ((try? await fronts.onEach { $0.openExchanges }) ?? []).reduce(0, +)
         _ = try? await fronts.onEach { $0.drain(whenIdle: {}) }
+        await wait(seconds: min(seconds, 0.5)) { $0.freshConnections == 0 }
         await wait(seconds: seconds) { $0.openExchanges == 0 }
         let failed = ((try? await fronts.onEach { $0.failEverything() }) ?? []).reduce(0, +)
         // The ledger wants the end of every request, on both sides.

@@ -28,6 +28,14 @@ struct AdminRoutes: Sendable {
         router.add(middleware: ModelledHeader())
         router.get("/metrics") { request, _ in metrics(request) }
         router.head("/metrics") { request, _ in metrics(request) }
+        for method in [HTTPRequest.Method.get, .head] {
+            router.on("/dcgm/metrics", method: method) { request, _ in
+                devices(request) { view.dcgm($0, wattsPerChip: $1) }
+            }
+            router.on("/neuron-monitor/metrics", method: method) { request, _ in
+                devices(request) { format, _ in view.neuronMonitor(format) }
+            }
+        }
         router.get("/health") { _, _ in Self.json("{\"status\":\"alive\"}\n") }
         router.get("/ready") { _, _ in
             guard let reason = notReady() else { return Self.json("{\"status\":\"ready\"}\n") }
@@ -63,6 +71,17 @@ struct AdminRoutes: Sendable {
         return Response(
             status: .ok, headers: [.contentType: format.contentType],
             body: ResponseBody(byteBuffer: view.trainyard(format)))
+    }
+
+    /// A page of devices, given each side's mean power of one chip.
+    private func devices(_ request: Request, _ page: (ExpositionFormat, [Double]) -> ByteBuffer) -> Response {
+        let format = ExpositionFormat(accept: request.headers[.accept])
+        let watts = view.yards.enumerated().map { index, yard in
+            (sampler.latest?.sides[index].chipWatts ?? 0) / Double(max(1, yard.plan.chips))
+        }
+        return Response(
+            status: .ok, headers: [.contentType: format.contentType],
+            body: ResponseBody(byteBuffer: page(format, watts)))
     }
 
     /// Fleet beside baseline; a fleet alone when there is no baseline.

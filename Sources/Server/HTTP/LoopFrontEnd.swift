@@ -42,6 +42,7 @@ final class LoopFrontEnd {
     private var connections: [ObjectIdentifier: ServingHandler] = [:]
     private var streamsByKey: [String: Int] = [:]
     private(set) var isDraining = false
+    private var hasStopped = false
     private var onIdle: (() -> Void)?
     /// Called with each completed request once both sides have ended.
     var recorder: (any OutcomeRecorder)?
@@ -90,7 +91,8 @@ final class LoopFrontEnd {
         for connection: ServingHandler
     ) throws(APIError) -> Exchange {
         counters.add(to: .requests)
-        if isDraining { throw .draining }
+        // Who connected before the listener closed is served; who comes with another request is sent elsewhere.
+        if hasStopped || (isDraining && connection.hasAnswered) { throw .draining }
         guard let model = settings.model(named: request.model) else {
             throw .unknownModel(request.model, known: settings.models.map(\.name))
         }
@@ -306,6 +308,9 @@ final class LoopFrontEnd {
 
     // MARK: Stopping
 
+    /// Connections whose first request is still to come.
+    var freshConnections: Int { connections.values.count { $0.isFresh } }
+
     /// Takes no new requests; calls back once the last exchange is over.
     func drain(whenIdle: @escaping () -> Void) {
         isDraining = true
@@ -320,6 +325,7 @@ final class LoopFrontEnd {
 
     /// Fails every exchange that is still open and closes all connections. Returns how many exchanges there were.
     func failEverything() -> Int {
+        hasStopped = true
         let open = openExchanges
         for connection in connections.values { connection.fail(.draining) }
         for connection in connections.values { connection.close() }

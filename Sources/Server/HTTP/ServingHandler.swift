@@ -32,6 +32,8 @@ final class ServingHandler: ChannelInboundHandler {
     private var waiting: [Incoming] = []
     private var exchange: Exchange?
     private var isClosing = false
+    /// Whether a request on this connection was answered before.
+    private(set) var hasAnswered = false
     /// When the current wait (for the rest of a request, or for the next one) is over.
     private var deadline: NIODeadline?
 
@@ -254,6 +256,7 @@ final class ServingHandler: ChannelInboundHandler {
     /// Sends the whole of a response and goes on to the next request.
     private func send(_ buffer: ByteBuffer, keepAlive: Bool) {
         guard let context else { return }
+        hasAnswered = true
         count(buffer)
         if keepAlive {
             context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
@@ -308,6 +311,7 @@ final class ServingHandler: ChannelInboundHandler {
 
     private func finish(_ exchange: Exchange) {
         self.exchange = nil
+        hasAnswered = true
         frontEnd.answered(exchange)
         if exchange.keepAlive, !frontEnd.isDraining {
             next()
@@ -340,7 +344,11 @@ final class ServingHandler: ChannelInboundHandler {
         emit(exchange)
     }
 
-    func closeIfIdle() { if exchange == nil, incoming == nil, waiting.isEmpty { close() } }
+    /// Closes a connection that is kept alive between requests. One whose first request is still on its way gets its answer.
+    func closeIfIdle() { if hasAnswered, exchange == nil, incoming == nil, waiting.isEmpty { close() } }
+
+    /// Whether the client has connected and its first request has not been answered nor given to the fleet.
+    var isFresh: Bool { !hasAnswered && exchange == nil && !isClosing }
 
     func close() {
         isClosing = true

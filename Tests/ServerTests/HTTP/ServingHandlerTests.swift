@@ -328,14 +328,25 @@ import Workload
                 }
             }
             try await eventually("the stream has begun") { server.counters.read(.writes) > 3 }
-            let late = try await onThread { try SocketClient(port: server.port) }
-            try await eventually("both connected") { server.counters.read(.connectionsOpened) == 2 }
+            let late = try await onThread {
+                let client = try SocketClient(port: server.port)
+                try client.request("GET", "/health")
+                #expect(try client.response().status == 200)
+                return client
+            }
+            let fresh = try await onThread { try SocketClient(port: server.port) }
+            try await eventually("all connected") { server.counters.read(.connectionsOpened) == 3 }
             _ = try await server.fronts.onEach { $0.drain(whenIdle: {}) }
             let (response, isClosed) = try await running.value
             #expect(response.deltas.filter { !$0.isEmpty }.count == 100)
             #expect(isClosed)
-            // The idle connection was closed at once.
+            // The idle connection was closed at once; the one that had not said anything yet is answered first.
             #expect(try await onThread { try late.waitForEnd() })
+            try await onThread {
+                try fresh.request("POST", "/v1/chat/completions", body: Self.chat(#""max_tokens":3"#))
+                #expect(try fresh.response().status == 200)
+                #expect(try fresh.waitForEnd())
+            }
         }
     }
 
