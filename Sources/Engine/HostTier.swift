@@ -14,31 +14,32 @@ struct HostTier: ~Copyable {
 
     var usedBlocks: Int32 { cache.evictableBlocks }
 
-    /// Keeps `blocks` blocks of a piece, from `firstBlock` of the prompt on.
-    mutating func keep(key: UInt64, firstBlock: Int32, blocks: Int32) {
-        guard capacity > 0, PrefixChain.isNamed(key) else { return }
-        var kept = blocks
-        let index = cache.find(key)
+    /// Keeps what the device gave up, whatever the reason; what has expired there expires here too.
+    mutating func keep(_ piece: PrefixCache.GivenUp) {
+        guard capacity > 0, PrefixChain.isNamed(piece.key) else { return }
+        var end = piece.firstBlock + piece.blocks
+        let index = cache.find(piece.key)
         if index >= 0 {
             let old = cache.segments[Int(index)]
-            // What is there already and adjoins stays with it; anything else is older content of the same name.
-            if firstBlock + blocks >= old.firstBlock {
-                kept = max(firstBlock + blocks, old.firstBlock + old.blocks) - min(firstBlock, old.firstBlock)
-            }
+            // What adjoins stays with it; anything else is older content of the same name.
+            if end >= old.firstBlock && piece.firstBlock <= old.firstBlock { end = max(end, old.firstBlock + old.blocks) }
             cache.drop(index)
         }
+        let kept = end - piece.firstBlock
         guard kept <= capacity else { return }
         if cache.evictableBlocks + kept > capacity { cache.evict(cache.evictableBlocks + kept - capacity) }
-        cache.release(chain: cache.insert(key: key, firstBlock: firstBlock, blocks: kept, chain: -1), at: 0)
+        let entry = cache.insert(key: piece.key, firstBlock: piece.firstBlock, blocks: kept, chain: -1)
+        cache.release(chain: entry, at: piece.releasedNanoseconds)
     }
 
     /// How many blocks the host holds of the piece `key` from `block` of the prompt on.
-    func blocks(of key: UInt64, from block: Int32) -> Int32 {
+    /// - Parameter since: pieces last used at or before this have expired.
+    func blocks(of key: UInt64, from block: Int32, usedAfter since: Int64) -> Int32 {
         guard capacity > 0 else { return 0 }
         let index = cache.find(key)
         guard index >= 0 else { return 0 }
         let segment = cache.segments[Int(index)]
-        guard segment.firstBlock <= block else { return 0 }
+        guard segment.firstBlock <= block && segment.releasedNanoseconds > since else { return 0 }
         return max(0, segment.firstBlock + segment.blocks - block)
     }
 }

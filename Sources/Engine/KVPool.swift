@@ -39,9 +39,16 @@ struct KVPool: ~Copyable {
         var left = blocks
         while left > 0 {
             let piece = cache.evictFromOldest(left)
-            host.keep(key: piece.key, firstBlock: piece.firstBlock, blocks: piece.blocks)
+            host.keep(piece)
             left &-= piece.blocks
         }
+    }
+
+    /// Empties the blocks of the oldest unreferenced prefix.
+    mutating func expireOldest() {
+        let piece = cache.evictFromOldest(Int32.max)
+        host.keep(piece)
+        empty += piece.blocks
     }
 
     @inline(__always) mutating func give(back blocks: Int32) {

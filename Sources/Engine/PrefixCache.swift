@@ -176,6 +176,14 @@ struct PrefixCache: ~Copyable {
 
     // MARK: Giving up
 
+    /// Part of a piece that is not in the cache any more.
+    struct GivenUp {
+        var key: UInt64
+        var firstBlock: Int32
+        var blocks: Int32
+        var releasedNanoseconds: Int64
+    }
+
     /// Gives up `count` unreferenced blocks, oldest first and from the end of each segment.
     /// - Precondition: that many are evictable.
     mutating func evict(_ count: Int32) {
@@ -185,9 +193,9 @@ struct PrefixCache: ~Copyable {
     }
 
     /// Gives up at most `limit` blocks from the end of the oldest unreferenced segment.
-    /// - Returns: the piece they belonged to, the first of them, and how many.
+    /// - Returns: what was given up.
     /// - Precondition: something is evictable.
-    mutating func evictFromOldest(_ limit: Int32) -> (key: UInt64, firstBlock: Int32, blocks: Int32) {
+    mutating func evictFromOldest(_ limit: Int32) -> GivenUp {
         let index = oldest
         let segment = segments[Int(index)]
         let count = min(limit, segment.blocks)
@@ -198,7 +206,9 @@ struct PrefixCache: ~Copyable {
             unlink(index)
             remove(index)
         }
-        return (segment.key, segment.firstBlock + segment.blocks - count, count)
+        return GivenUp(
+            key: segment.key, firstBlock: segment.firstBlock + segment.blocks - count, blocks: count,
+            releasedNanoseconds: segment.releasedNanoseconds)
     }
 
     /// Gives up one unreferenced segment whole.

@@ -59,15 +59,17 @@ extension ReplicaCore {
             extend(&hit, by: usable.segment, blocks: usable.blocks)
             if hit.blocks < piece.endBlock { break }
         }
-        if pool.host.capacity > 0 { addHost(chain, limit: limit, to: &hit) }
+        if pool.host.capacity > 0 { addHost(chain, limit: limit, at: clock.nanoseconds, to: &hit) }
         return hit
     }
 
     /// What host memory holds right behind the hit.
-    private func addHost(_ chain: PrefixChain, limit: Int32, to hit: inout PrefixHit) {
+    private func addHost(_ chain: PrefixChain, limit: Int32, at nanoseconds: Int64, to hit: inout PrefixHit) {
+        let since = configuration.prefixLifetimeNanoseconds.map { nanoseconds - $0 } ?? Int64.min
         while hit.blocks + hit.hostBlocks < limit, let piece = chain.piece(at: hit.blocks + hit.hostBlocks) {
             let block = hit.blocks + hit.hostBlocks
-            let end = min(block + pool.host.blocks(of: piece.key, from: block), min(limit, min(piece.endBlock, piece.knownEndBlock)))
+            let held = pool.host.blocks(of: piece.key, from: block, usedAfter: since)
+            let end = min(block + held, min(limit, min(piece.endBlock, piece.knownEndBlock)))
             guard end > block else { return }
             hit.hostBlocks += end - block
             if end < piece.endBlock { return }
@@ -118,7 +120,7 @@ extension ReplicaCore {
             hit.blocks += usable.blocks
             if hit.blocks < piece.endBlock { break }
         }
-        if pool.host.capacity > 0 { addHost(chain, limit: limit, to: &hit) }
+        if pool.host.capacity > 0 { addHost(chain, limit: limit, at: advancedNanoseconds, to: &hit) }
         return (hit.blocks + hit.hostBlocks) * blockTokens
     }
 
@@ -255,12 +257,21 @@ extension ReplicaCore {
         return segment.references == 0 && segment.releasedNanoseconds + lifetime <= nanoseconds
     }
 
+    /// Ends the flight that has just begun where the oldest unreferenced prefix expires, if somebody waits who could be
+    /// admitted: of two copies of a piece the older one goes, the other is in use, and less is missing then.
+    mutating func cutAtExpiry(mayAdmit: Bool) {
+        guard let lifetime = configuration.prefixLifetimeNanoseconds, mayAdmit, !waiting.isEmpty, pool.cache.oldest >= 0
+        else { return }
+        let expiry = pool.cache.segments[Int(pool.cache.oldest)].releasedNanoseconds + lifetime
+        if expiry > clock.nanoseconds { cutFlight(after: expiry - 1) }
+    }
+
     /// Forgets what nothing has referred to for longer than the time to live. Segments were released in the order of
     /// the queue, so the expired ones are at its old end.
     private mutating func expirePrefixes() {
         guard configuration.prefixLifetimeNanoseconds != nil else { return }
         while pool.cache.oldest >= 0, isExpired(pool.cache.segments[Int(pool.cache.oldest)], at: clock.nanoseconds) {
-            pool.give(back: pool.cache.evictFromOldest(Int32.max).blocks)
+            pool.expireOldest()
         }
     }
 }

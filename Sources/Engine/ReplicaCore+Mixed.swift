@@ -37,6 +37,7 @@ extension ReplicaCore {
             let mustLook = preempted || waitsForPrefill || waitsForEviction || somebodyIsUnseen
             let steps = mustLook ? 1 : stepsUnchanged(line: run.steps)
             startFlight(run, decodes: true, steps: steps, realTokens: batch.count, padding: 0)
+            if caches { cutAtExpiry(mayAdmit: running.count < maxSequences) }
         } else {
             if !heldOut.isEmpty { leaveOutHeld(&shape) }
             let cost = speculativeCost(table.cost(of: shape), decodesOnly: chunks.isEmpty)

@@ -141,6 +141,7 @@ extension ReplicaCore {
             run, decodes: true, steps: mayAdmit ? 1 : stepsUnchanged(line: run.steps),
             realTokens: real + draftedTokens, padding: shape.decodeSequences * ranks - real)
         draftedTokens = 0
+        if caches { cutAtExpiry(mayAdmit: running.count < maxSequences * ranks) }
     }
 
     /// Every decoding sequence verifies its drafts, with blocks for all of them.

@@ -23,7 +23,7 @@ final class BlockPool {
     /// Blocks by content, the one cached first in front.
     var byKey: [UInt64: [Block]] = [:]
     /// Blocks in host memory, the one kept first in front.
-    var host: [UInt64] = []
+    var host: [(key: UInt64, releasedNanoseconds: Int64)] = []
 
     init(_ configuration: ReplicaConfiguration) {
         self.configuration = configuration
@@ -58,11 +58,12 @@ final class BlockPool {
     }
 
     /// How many blocks behind the first `found` ones the host holds.
-    func hostHits(_ sequence: SteppingReplica.Sequence, found: Int) -> Int32 {
+    func hostHits(_ sequence: SteppingReplica.Sequence, found: Int, at now: Int64) -> Int32 {
+        let since = configuration.prefixLifetimeNanoseconds.map { now - $0 } ?? Int64.min
         var count = 0
         while found + count < Int((sequence.goalTokens - 1) / configuration.kvBlockTokens) {
             let (key, isNamed) = key(sequence, found + count)
-            guard isNamed && host.contains(key) else { break }
+            guard isNamed && host.contains(where: { $0.key == key && $0.releasedNanoseconds > since }) else { break }
             count += 1
         }
         return Int32(count)
@@ -70,8 +71,8 @@ final class BlockPool {
 
     private func keepInHost(_ block: Block) {
         guard configuration.hostKVBlocks > 0 && block.isNamed else { return }
-        host.removeAll { $0 == block.key }
-        host.append(block.key)
+        host.removeAll { $0.key == block.key }
+        host.append((block.key, block.releasedNanoseconds))
         var capacity = Int(configuration.hostKVBlocks)
         if case .phased(let rules) = configuration.stack { capacity *= Int(rules.dataParallelRanks) }
         if host.count > capacity { host.removeFirst() }
@@ -136,6 +137,7 @@ final class BlockPool {
         guard !expired.isEmpty else { return }
         free.removeAll { block in expired.contains { $0 === block } }
         for block in expired {
+            keepInHost(block)
             forget(block)
             free.insert(block, at: 0)
         }

@@ -406,7 +406,7 @@ final class SteppingReplica {
                 continue
             }
             let hits = pool.hits(sequence, at: clock.nanoseconds)
-            let hostHits = pool.hostHits(sequence, found: hits.count)
+            let hostHits = pool.hostHits(sequence, found: hits.count, at: clock.nanoseconds)
             let cached = (Int32(hits.count) + hostHits) * configuration.kvBlockTokens
             var tokens = limitedPrefill(sequence.goalTokens - cached, rules, fromIdle: fromIdle)
             if !rules.chunkedPrefill && tokens > budget { break }
@@ -520,7 +520,7 @@ final class SteppingReplica {
                 break
             }
             waiting.remove(at: index)
-            admit(sequence, hits, pool.hostHits(sequence, found: hits.count))
+            admit(sequence, hits, pool.hostHits(sequence, found: hits.count, at: clock.nanoseconds))
             if rules.admission == .requestMaximum {
                 take(reservedBlocks(sequence) - sequence.heldBlocks, for: sequence)
             }
@@ -677,7 +677,7 @@ final class SteppingReplica {
     func cachedPromptTokens(of request: Request) -> Int32 {
         let probe = Sequence(request, submittedNanoseconds: 0, targetTokens: 1)
         let hits = pool.hits(probe, at: advancedNanoseconds, probing: true)
-        return (Int32(hits.count) + pool.hostHits(probe, found: hits.count)) * configuration.kvBlockTokens
+        return (Int32(hits.count) + pool.hostHits(probe, found: hits.count, at: advancedNanoseconds)) * configuration.kvBlockTokens
     }
 
     private func completion(of sequence: Sequence, status: Completion.Status) -> Completion {
