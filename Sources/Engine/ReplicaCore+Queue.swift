@@ -12,7 +12,7 @@ extension ReplicaCore {
         let wanted = role == .prefillOnly ? 1 : request.outputTokens
         let sequence = SequenceSlot(
             request: request, submittedNanoseconds: nowNanoseconds, targetTokens: max(1, min(wanted, room)))
-        guard room >= 1, fits(sequence), waiting.count < configuration.maxWaitingRequests,
+        guard room >= 1, fits(request, targetTokens: max(1, min(wanted, room))), waiting.count < configuration.maxWaitingRequests,
             waitingPromptTokens < configuration.maxWaitingTokens
         else {
             reports.append(withUnsafePointer(to: sequence) { completion(of: $0, status: .rejected) })
@@ -31,14 +31,14 @@ extension ReplicaCore {
     }
 
     /// Whether an idle replica could run a request to its end.
-    private func fits(_ sequence: SequenceSlot) -> Bool {
+    private func fits(_ request: Request, targetTokens: Int32) -> Bool {
         let drafts = configuration.speculation?.draftTokens ?? 0
         let most = configuration.blocks(
-            forTokens: min(sequence.request.promptTokens &+ sequence.targetTokens &- 1 &+ drafts, configuration.maxModelTokens))
+            forTokens: min(request.promptTokens &+ targetTokens &- 1 &+ drafts, configuration.maxModelTokens))
         switch configuration.stack {
         case .mixed: return most <= configuration.kvBlocks
         case .phased(let rules):
-            return rules.admission == .wholeContext || worstCaseBlocks(sequence.request) <= configuration.kvBlocks
+            return rules.admission == .wholeContext || worstCaseBlocks(request) <= configuration.kvBlocks
         case .sarathi, .vllmV0: return most + configuration.watermarkBlocks <= configuration.kvBlocks
         }
     }
