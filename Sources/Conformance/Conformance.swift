@@ -28,7 +28,8 @@ public struct ConformanceResult: Codable, Equatable, Sendable {
     public static let toleranceSeconds = 10e-6
 
     public var agrees: Bool {
-        max(scheduledDifferenceSeconds, firstTokenDifferenceSeconds, completedDifferenceSeconds) <= Self.toleranceSeconds
+        max(scheduledDifferenceSeconds, firstTokenDifferenceSeconds, completedDifferenceSeconds)
+            <= Self.toleranceSeconds
             && iterations == referenceIterations && requestsWithOtherRestarts == 0 && requestsOnOtherReplicas == 0
     }
 }
@@ -55,7 +56,9 @@ public enum Conformance {
             Replica(number: Int32($0), configuration: run.configuration, table: table.steps)
         }
         var sink = CompletionSink(count: run.arrivalSeconds.count)
-        for index in run.arrivalSeconds.indices.sorted(by: { (run.arrivalSeconds[$0], $0) < (run.arrivalSeconds[$1], $1) }) {
+        for index in run.arrivalSeconds.indices.sorted(by: {
+            (run.arrivalSeconds[$0], $0) < (run.arrivalSeconds[$1], $1)
+        }) {
             let arrival = Int64((run.arrivalSeconds[index] * 1e9).rounded())
             for replica in replicas { replica.advance(until: arrival, into: &sink) }
             let request = Request(
@@ -75,14 +78,16 @@ public enum Conformance {
         case .random: return run.replica[index]
         case .leastOutstanding:
             var best = 0
-            for candidate in replicas.indices where replicas[candidate].load.waitingRequests < replicas[best].load.waitingRequests {
+            for candidate in replicas.indices
+            where replicas[candidate].load.waitingRequests < replicas[best].load.waitingRequests {
                 best = candidate
             }
             return best
         }
     }
 
-    private static func compare(_ run: ReferenceRun, _ completions: [Completion?], iterations: Int) -> ConformanceResult {
+    private static func compare(_ run: ReferenceRun, _ completions: [Completion?], iterations: Int) -> ConformanceResult
+    {
         var result = ConformanceResult(
             run: run.name, requests: run.arrivalSeconds.count, scheduler: "\(run.configuration.stack)",
             router: run.router.rawValue, replicas: run.replicas, scheduledDifferenceSeconds: 0,
@@ -93,13 +98,18 @@ public enum Conformance {
             guard let completion, completion.status == .finished else {
                 preconditionFailure("request \(index) of \(run.name) did not finish")
             }
-            func difference(_ nanoseconds: Int64, _ seconds: Double) -> Double { abs(Double(nanoseconds) * 1e-9 - seconds) }
+            func difference(_ nanoseconds: Int64, _ seconds: Double) -> Double {
+                abs(Double(nanoseconds) * 1e-9 - seconds)
+            }
             result.scheduledDifferenceSeconds = max(
-                result.scheduledDifferenceSeconds, difference(completion.scheduledNanoseconds, run.scheduledSeconds[index]))
+                result.scheduledDifferenceSeconds,
+                difference(completion.scheduledNanoseconds, run.scheduledSeconds[index]))
             result.firstTokenDifferenceSeconds = max(
-                result.firstTokenDifferenceSeconds, difference(completion.firstTokenNanoseconds, run.firstTokenSeconds[index]))
+                result.firstTokenDifferenceSeconds,
+                difference(completion.firstTokenNanoseconds, run.firstTokenSeconds[index]))
             result.completedDifferenceSeconds = max(
-                result.completedDifferenceSeconds, difference(completion.lastTokenNanoseconds, run.completedSeconds[index]))
+                result.completedDifferenceSeconds,
+                difference(completion.lastTokenNanoseconds, run.completedSeconds[index]))
             result.restarts += Int(completion.preemptions)
             if Int(completion.preemptions) != run.restarts[index] { result.requestsWithOtherRestarts += 1 }
             if Int(completion.replica) != run.replica[index] { result.requestsOnOtherReplicas += 1 }

@@ -10,7 +10,8 @@ public enum ConformanceText {
             rows.append([
                 result.run, "\(result.requests)", microseconds(result.scheduledDifferenceSeconds),
                 microseconds(result.firstTokenDifferenceSeconds), microseconds(result.completedDifferenceSeconds),
-                "\(result.iterations) / \(result.referenceIterations)", "\(result.restarts) / \(result.referenceRestarts)",
+                "\(result.iterations) / \(result.referenceIterations)",
+                "\(result.restarts) / \(result.referenceRestarts)",
                 result.agrees ? "agrees" : "differs",
             ])
         }

@@ -27,7 +27,9 @@ struct PackTable {
         var lines = try PackTable.bytes(path).split(separator: UInt8(ascii: "\n")).map { line in
             Substring(decoding: line.last == UInt8(ascii: "\r") ? line.dropLast() : line, as: UTF8.self)
         }
-        guard !lines.isEmpty else { throw ConformanceError(place: path, message: "is empty; a header line was expected") }
+        guard !lines.isEmpty else {
+            throw ConformanceError(place: path, message: "is empty; a header line was expected")
+        }
         var columns: [String: Int] = [:]
         for (index, name) in lines.removeFirst().split(separator: ",", omittingEmptySubsequences: false).enumerated() {
             columns[String(name)] = index
@@ -48,7 +50,8 @@ struct PackTable {
         for (row, fields) in rows.enumerated() {
             guard index < fields.count, let value = Double(fields[index]), value.isFinite else {
                 let found = index < fields.count ? "'\(fields[index])'" : "nothing"
-                throw ConformanceError(place: "\(path):\(row + 2)", message: "column '\(column)' needs a number, found \(found)")
+                throw ConformanceError(
+                    place: "\(path):\(row + 2)", message: "column '\(column)' needs a number, found \(found)")
             }
             values.append(value)
         }
@@ -58,7 +61,8 @@ struct PackTable {
     func integers(_ column: String) throws(ConformanceError) -> [Int] {
         let values = try numbers(column)
         for (row, value) in values.enumerated() where value.rounded() != value || abs(value) > 1e9 {
-            throw ConformanceError(place: "\(path):\(row + 2)", message: "column '\(column)' needs a whole number, found \(value)")
+            throw ConformanceError(
+                place: "\(path):\(row + 2)", message: "column '\(column)' needs a whole number, found \(value)")
         }
         return values.map { Int($0) }
     }
@@ -73,7 +77,9 @@ struct PackTable {
         while true {
             let count = gzread(file, block.baseAddress, UInt32(block.count))
             if count == 0 { break }
-            guard count > 0 else { throw ConformanceError(place: path, message: "cannot be read, or its gzip data is damaged") }
+            guard count > 0 else {
+                throw ConformanceError(place: path, message: "cannot be read, or its gzip data is damaged")
+            }
             bytes.append(contentsOf: block[0..<Int(count)])
             guard bytes.count <= longest else { throw ConformanceError(place: path, message: "is longer than 1 GiB") }
         }

@@ -57,10 +57,12 @@ struct ReferenceRun {
         completedSeconds = try rows.numbers("completed_at")
         restarts = try rows.integers("restarts")
         for (row, lengths) in zip(promptTokens, outputTokens).enumerated() where lengths.0 < 1 || lengths.1 < 1 {
-            throw ConformanceError(place: "\(rows.path):\(row + 2)", message: "a request has at least one token each way")
+            throw ConformanceError(
+                place: "\(rows.path):\(row + 2)", message: "a request has at least one token each way")
         }
         for (row, number) in replica.enumerated() where number < 0 || number >= replicas {
-            throw ConformanceError(place: "\(rows.path):\(row + 2)", message: "replica \(number) is not one of \(replicas)")
+            throw ConformanceError(
+                place: "\(rows.path):\(row + 2)", message: "replica \(number) is not one of \(replicas)")
         }
         let longest = zip(promptTokens, outputTokens).map { $0 + $1 }.max() ?? 1
         configuration = try options.configuration(table: table, longest: longest)

@@ -19,8 +19,14 @@ public struct VidurTable {
 
     private struct Meta: Decodable {
         var layers: Double
-        var num_blocks: Double
-        var block_size: Double
+        var blocks: Double
+        var blockTokens: Double
+
+        enum CodingKeys: String, CodingKey {
+            case layers
+            case blocks = "num_blocks"
+            case blockTokens = "block_size"
+        }
     }
 
     public init(folder: String) throws(ConformanceError) {
@@ -31,8 +37,8 @@ public struct VidurTable {
         } catch {
             throw ConformanceError(place: metaPath, message: "needs layers, num_blocks and block_size: \(error)")
         }
-        kvBlocks = Int(meta.num_blocks)
-        blockTokens = Int(meta.block_size)
+        kvBlocks = Int(meta.blocks)
+        blockTokens = Int(meta.blockTokens)
         func cost(_ milliseconds: Double) -> StepCost {
             StepCost(picoseconds: Int64((milliseconds * meta.layers * 1e9).rounded()), nanojoules: 0)
         }

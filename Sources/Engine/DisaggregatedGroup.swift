@@ -131,7 +131,8 @@ public final class DisaggregatedGroup {
         mutating func produced(_ token: TokenEvent) { target.pointee.produced(token) }
         mutating func gaps(firstPicoseconds: Int64, incrementPicoseconds: Int64, steps: Int32, count: Int32) {
             target.pointee.gaps(
-                firstPicoseconds: firstPicoseconds, incrementPicoseconds: incrementPicoseconds, steps: steps, count: count)
+                firstPicoseconds: firstPicoseconds, incrementPicoseconds: incrementPicoseconds, steps: steps,
+                count: count)
         }
     }
 }

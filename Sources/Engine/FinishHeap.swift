@@ -51,7 +51,9 @@ struct FinishHeap: ~Copyable {
         }
     }
 
-    @inline(__always) private mutating func rise(_ entry: Entry, from start: Int, slots: UnsafeMutablePointer<SequenceSlot>) {
+    @inline(__always) private mutating func rise(
+        _ entry: Entry, from start: Int, slots: UnsafeMutablePointer<SequenceSlot>
+    ) {
         var index = start
         while index > 0 {
             let parent = (index &- 1) >> 2

@@ -22,7 +22,9 @@ struct HostTier: ~Copyable {
         if index >= 0 {
             let old = cache.segments[Int(index)]
             // What adjoins stays with it; anything else is older content of the same name.
-            if end >= old.firstBlock && piece.firstBlock <= old.firstBlock { end = max(end, old.firstBlock + old.blocks) }
+            if end >= old.firstBlock && piece.firstBlock <= old.firstBlock {
+                end = max(end, old.firstBlock + old.blocks)
+            }
             cache.drop(index)
         }
         let kept = end - piece.firstBlock

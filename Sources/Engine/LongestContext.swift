@@ -47,7 +47,8 @@ struct LongestContext: ~Copyable {
 
     private func isLive(_ entry: Entry, _ slots: UnsafeMutablePointer<SequenceSlot>) -> Bool {
         let slot = slots + Int(entry.slot)
-        return slot.pointee.state == .decoding && slot.pointee.order == entry.order && slot.pointee.decodeKey == entry.key
+        return slot.pointee.state == .decoding && slot.pointee.order == entry.order
+            && slot.pointee.decodeKey == entry.key
     }
 
     private mutating func dropStale(_ slots: UnsafeMutablePointer<SequenceSlot>) {

@@ -61,7 +61,9 @@ public struct TokenEvent: BitwiseCopyable, Sendable, Equatable {
     public var newTokens: Int16
     public var frontEnd: UInt16
 
-    @inlinable public init(requestID: UInt64, atNanoseconds: Int64, outputTokens: Int32, newTokens: Int16, frontEnd: UInt16) {
+    @inlinable public init(
+        requestID: UInt64, atNanoseconds: Int64, outputTokens: Int32, newTokens: Int16, frontEnd: UInt16
+    ) {
         self.requestID = requestID
         self.atNanoseconds = atNanoseconds
         self.outputTokens = outputTokens

@@ -103,7 +103,8 @@ struct PrefixCache: ~Copyable {
         while place >= 0 {
             let link = links[Int(place)]
             let segment = segments + Int(link.segment)
-            precondition(segment.pointee.references > 0, "a prefix segment is released more often than it is referred to")
+            precondition(
+                segment.pointee.references > 0, "a prefix segment is released more often than it is referred to")
             segment.pointee.references &-= 1
             if segment.pointee.references == 0 {
                 pinnedBlocks &-= segment.pointee.blocks

@@ -57,7 +57,8 @@ struct PrefixChain {
             tokensPerHash = 1
             let caches = caching != .off
             headKey = Self.mix(UInt64(prefix.sharedHead) ^ adapter, 0x5348_4152_4544)
-            headBlocks = caches && prefix.sharedHead != 0 ? min(prefix.sharedHeadTokens, request.promptTokens) / blockTokens : 0
+            headBlocks =
+                caches && prefix.sharedHead != 0 ? min(prefix.sharedHeadTokens, request.promptTokens) / blockTokens : 0
             sessionKey = caches && prefix.session != 0 ? Self.mix(prefix.session ^ adapter, 0x5345_5353) : 0
             sessionBlocks = prefix.sessionTokens / blockTokens
         }

@@ -53,7 +53,9 @@ struct RankStates: ~Copyable {
         var rank: Int32 = 0
         while rank < count {
             let state = states[Int(rank)]
-            if !state.hasChunk && state.running < limit && (best < 0 || state.running < states[Int(best)].running) { best = rank }
+            if !state.hasChunk && state.running < limit && (best < 0 || state.running < states[Int(best)].running) {
+                best = rank
+            }
             rank += 1
         }
         return best

@@ -108,7 +108,9 @@ public struct ReplicaConfiguration: Sendable, Equatable {
     public var problem: String? {
         if maxSequences < 1 { return "maxSequences is \(maxSequences); at least 1 sequence must fit" }
         if maxModelTokens < 2 { return "maxModelTokens is \(maxModelTokens); a prompt and an output token need 2" }
-        if kvBlockTokens < 1 || kvBlockTokens > 1024 { return "kvBlockTokens is \(kvBlockTokens); 1 to 1024 are possible" }
+        if kvBlockTokens < 1 || kvBlockTokens > 1024 {
+            return "kvBlockTokens is \(kvBlockTokens); 1 to 1024 are possible"
+        }
         if kvBlocks < 1 { return "kvBlocks is \(kvBlocks); at least 1 is needed" }
         if maxBatchedTokens < 1 { return "maxBatchedTokens is \(maxBatchedTokens); at least 1 is needed" }
         if watermarkBlocks < 0 || watermarkBlocks >= kvBlocks {
@@ -118,11 +120,13 @@ public struct ReplicaConfiguration: Sendable, Equatable {
         case .mixed(let rules):
             let perSequence = 1 + (speculation?.draftTokens ?? 0)
             if Int64(maxSequences) * Int64(perSequence) > Int64(maxBatchedTokens) {
-                return "maxBatchedTokens is \(maxBatchedTokens), below the \(perSequence) token(s) of each of \(maxSequences) sequences"
+                return
+                    "maxBatchedTokens is \(maxBatchedTokens), below the \(perSequence) token(s) of each of \(maxSequences) sequences"
             }
             return rules.problem(in: self)
         case .phased(let rules): return rules.problem(in: self)
-        case .sarathi(let chunkTokens): return chunkTokens < 1 ? "chunkTokens is \(chunkTokens); at least 1 is needed" : nil
+        case .sarathi(let chunkTokens):
+            return chunkTokens < 1 ? "chunkTokens is \(chunkTokens); at least 1 is needed" : nil
         case .vllmV0: return nil
         }
     }

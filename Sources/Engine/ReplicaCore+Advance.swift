@@ -48,7 +48,9 @@ extension ReplicaCore {
 
     /// Passes steps one by one, with a token event for each streaming sequence.
     /// - Returns: whether the flight's last step is due.
-    private mutating func advanceStreaming<Sink: OutcomeSink>(until nowNanoseconds: Int64, into sink: inout Sink) -> Bool {
+    private mutating func advanceStreaming<Sink: OutcomeSink>(
+        until nowNanoseconds: Int64, into sink: inout Sink
+    ) -> Bool {
         while flightSteps > 1 {
             let end = flightStart.adding(picoseconds: cost.picoseconds)
             guard end.nanoseconds <= nowNanoseconds else { return false }
@@ -90,7 +92,8 @@ extension ReplicaCore {
     @inline(__always) private mutating func beginFurther(_ steps: Int32) {
         guard steps > 0 else { return }
         let count = Int64(steps)
-        usage.busyPicoseconds &+= Int128(lineSum(cost.picoseconds &+ increment.picoseconds, increment.picoseconds, steps))
+        usage.busyPicoseconds &+= Int128(
+            lineSum(cost.picoseconds &+ increment.picoseconds, increment.picoseconds, steps))
         usage.activeNanojoules &+= Int128(lineSum(cost.nanojoules &+ increment.nanojoules, increment.nanojoules, steps))
         usage.steps &+= count
         usage.decodeSteps &+= count
@@ -331,7 +334,8 @@ extension ReplicaCore {
     /// The least number of the flight's steps whose end lies in a later nanosecond; the flight's length if none does.
     private func stepsUntilBoundary(after nanoseconds: Int64) -> Int32 {
         let reach = (nanoseconds + 1 - flightStart.nanoseconds) * 1000 - flightStart.picoseconds
-        return Self.steps(reaching: reach, first: cost.picoseconds, increment: increment.picoseconds, limit: flightSteps)
+        return Self.steps(
+            reaching: reach, first: cost.picoseconds, increment: increment.picoseconds, limit: flightSteps)
     }
 
     /// The least `k` in 1...limit with first·k + increment·k(k−1)/2 ≥ reach, or the limit.

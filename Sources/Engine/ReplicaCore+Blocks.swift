@@ -87,7 +87,8 @@ extension ReplicaCore {
         let end = min(segment.pointee.blocks &+ piece.firstBlock, min(limit, piece.knownEndBlock))
         guard segment.pointee.firstBlock == piece.firstBlock, end > block else { return nil }
         // Without preemption the worst case counts what a sequence uses, so it must not hold more than that.
-        if neverPreempts && segment.pointee.references > 0 && end < segment.pointee.firstBlock &+ segment.pointee.blocks {
+        if neverPreempts && segment.pointee.references > 0 && end < segment.pointee.firstBlock &+ segment.pointee.blocks
+        {
             return nil
         }
         return (index, end &- block)
@@ -166,7 +167,9 @@ extension ReplicaCore {
     /// Puts a sequence's own blocks into the cache, piece by piece, up to `full` blocks from its start. Where another
     /// sequence went on with the same piece, the rest goes in without a key: it takes up memory, in its turn, and cannot
     /// be found.
-    private mutating func extendChain(_ sequence: UnsafeMutablePointer<SequenceSlot>, _ chain: PrefixChain, to full: Int32) {
+    private mutating func extendChain(
+        _ sequence: UnsafeMutablePointer<SequenceSlot>, _ chain: PrefixChain, to full: Int32
+    ) {
         while sequence.pointee.sharedBlocks < full {
             let block = sequence.pointee.sharedBlocks
             guard let piece = chain.piece(at: block) else { return }
@@ -176,7 +179,8 @@ extension ReplicaCore {
                 pool.cache.resize(last, by: grow)
             } else {
                 sequence.pointee.prefixChain = pool.cache.insert(
-                    key: block == piece.firstBlock ? piece.key : 0, firstBlock: block, blocks: grow, chain: sequence.pointee.prefixChain)
+                    key: block == piece.firstBlock ? piece.key : 0, firstBlock: block, blocks: grow,
+                    chain: sequence.pointee.prefixChain)
             }
             sequence.pointee.sharedBlocks &+= grow
         }

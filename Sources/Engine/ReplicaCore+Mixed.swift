@@ -171,7 +171,9 @@ extension ReplicaCore {
         while index < chunks.count {
             let sequence = slots.base + Int(chunks[index])
             index += 1
-            if sequence.pointee.computedTokens + sequence.pointee.chunkTokens == sequence.pointee.goalTokens { completing += 1 }
+            if sequence.pointee.computedTokens + sequence.pointee.chunkTokens == sequence.pointee.goalTokens {
+                completing += 1
+            }
         }
         return completing
     }

@@ -107,7 +107,8 @@ extension ReplicaCore {
         let cost = table.cost(of: shape)
         if chunks.count > 1 { needsRunningOrder = true }
         startFlight(
-            StepRun(first: cost, increment: StepCost(picoseconds: 0, nanojoules: 0), steps: 1), decodes: false, steps: 1,
+            StepRun(first: cost, increment: StepCost(picoseconds: 0, nanojoules: 0), steps: 1), decodes: false,
+            steps: 1,
             realTokens: real, padding: bucket * ranks - real)
     }
 
@@ -130,7 +131,8 @@ extension ReplicaCore {
             shape.longestDecodeContextTokens = context
             shape.decodeContextTokens = Int64(context) * Int64(shape.decodeSequences)
             run = StepRun(
-                first: table.cost(of: shape), increment: StepCost(picoseconds: 0, nanojoules: 0), steps: context - longest)
+                first: table.cost(of: shape), increment: StepCost(picoseconds: 0, nanojoules: 0),
+                steps: context - longest)
         }
         if speculates {
             let cost = speculativeCost(run.first, decodesOnly: true)

@@ -7,12 +7,14 @@ import Workload
 
 extension ReplicaCore {
     mutating func submit(_ request: Request, at nowNanoseconds: Int64) {
-        precondition(request.promptTokens >= 1 && request.outputTokens >= 1, "a request has at least one token each way")
+        precondition(
+            request.promptTokens >= 1 && request.outputTokens >= 1, "a request has at least one token each way")
         let room = configuration.maxModelTokens &- request.promptTokens
         let wanted = role == .prefillOnly ? 1 : request.outputTokens
         let sequence = SequenceSlot(
             request: request, submittedNanoseconds: nowNanoseconds, targetTokens: max(1, min(wanted, room)))
-        guard room >= 1, fits(request, targetTokens: max(1, min(wanted, room))), waiting.count < configuration.maxWaitingRequests,
+        guard room >= 1, fits(request, targetTokens: max(1, min(wanted, room))),
+            waiting.count < configuration.maxWaitingRequests,
             waitingPromptTokens < configuration.maxWaitingTokens
         else {
             reports.append(withUnsafePointer(to: sequence) { completion(of: $0, status: .rejected) })
@@ -45,7 +47,8 @@ extension ReplicaCore {
 
     /// Blocks for all that a request may ever hold.
     func worstCaseBlocks(_ request: Request) -> Int32 {
-        let most = min(Int64(request.promptTokens) + Int64(request.maxOutputTokens), Int64(configuration.maxModelTokens))
+        let most = min(
+            Int64(request.promptTokens) + Int64(request.maxOutputTokens), Int64(configuration.maxModelTokens))
         return configuration.blocks(forTokens: Int32(most))
     }
 
@@ -162,7 +165,8 @@ extension ReplicaCore {
         }
         leaveRunning(slot)
         freeKV(
-            slot, held: heldBlocks(slot, extraTokens: extra), computedTokens: rememberedTokens(slot, extraTokens: wasHeldOut ? 0 : extra) + (wasHeldOut ? 1 : 0),
+            slot, held: heldBlocks(slot, extraTokens: extra),
+            computedTokens: rememberedTokens(slot, extraTokens: wasHeldOut ? 0 : extra) + (wasHeldOut ? 1 : 0),
             keepsOutput: false, at: nowNanoseconds)
         reports.append(completion(of: slots.base + Int(slot), status: .cancelled))
         slots.give(back: slot)

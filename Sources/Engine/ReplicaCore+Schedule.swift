@@ -173,7 +173,8 @@ extension ReplicaCore {
             let tokens = sequence.pointee.chunkTokens
             let context = sequence.pointee.computedTokens
             shape.addPrefill(
-                chunkTokens: tokens, contextTokens: context, completes: context &+ tokens == sequence.pointee.goalTokens)
+                chunkTokens: tokens, contextTokens: context, completes: context &+ tokens == sequence.pointee.goalTokens
+            )
             index &+= 1
         }
         return shape
@@ -188,7 +189,9 @@ extension ReplicaCore {
     @inline(__always)
     mutating func startFlight(_ run: StepRun, decodes: Bool, steps: Int32, realTokens: Int32, padding: Int32) {
         precondition(run.first.picoseconds > 0, "a step table gives a step no time")
-        if loadingPicoseconds > 0 { return startLoadingFlight(run, decodes: decodes, realTokens: realTokens, padding: padding) }
+        if loadingPicoseconds > 0 {
+            return startLoadingFlight(run, decodes: decodes, realTokens: realTokens, padding: padding)
+        }
         flightStart = clock
         flightDecodes = decodes
         cost = run.first
@@ -205,7 +208,8 @@ extension ReplicaCore {
         pool.notePeak()
         let count = Int64(flightSteps)
         flightEnd = clock.adding(
-            picoseconds: count == 1 ? cost.picoseconds : cost.picoseconds * count + increment.picoseconds * (count * (count - 1) / 2))
+            picoseconds: count == 1
+                ? cost.picoseconds : cost.picoseconds * count + increment.picoseconds * (count * (count - 1) / 2))
     }
 
     /// A step that has to wait for adapters or KV: nothing else about it is different.

@@ -35,7 +35,8 @@ extension ReplicaCore {
                 let left = Int32(sequence.pointee.finishEpoch - batch.epoch)
                 let produced = batch.produced(of: sequence)
                 let accepted = min(
-                    left, speculation.accepted(of: verified - 1, request: sequence.pointee.request.id, produced: produced))
+                    left,
+                    speculation.accepted(of: verified - 1, request: sequence.pointee.request.id, produced: produced))
                 sequence.pointee.acceptedDrafts = accepted
                 if accepted > 0 {
                     batch.boost(slot, by: accepted, slots: slots.base)

@@ -37,7 +37,8 @@ extension ReplicaCore {
 
     private func memberTokensLeft(_ slot: SlotIndex) -> Int64 {
         let sequence = slots.base + Int(slot)
-        let prefill = sequence.pointee.state == .decoding ? 0 : sequence.pointee.goalTokens - sequence.pointee.computedTokens
+        let prefill =
+            sequence.pointee.state == .decoding ? 0 : sequence.pointee.goalTokens - sequence.pointee.computedTokens
         return Int64(prefill) + Int64(sequence.pointee.targetTokens - sequence.pointee.producedTokens)
     }
 
@@ -162,7 +163,8 @@ extension ReplicaCore {
         }
         let cost = table.cost(of: shape)
         startFlight(
-            StepRun(first: cost, increment: StepCost(picoseconds: 0, nanojoules: 0), steps: 1), decodes: false, steps: 1,
+            StepRun(first: cost, increment: StepCost(picoseconds: 0, nanojoules: 0), steps: 1), decodes: false,
+            steps: 1,
             realTokens: shape.totalTokens, padding: 0)
         if shape.prefillSequences == 0 { usage.decodeSteps += 1 }
     }

@@ -149,7 +149,8 @@ struct ReplicaCore: ~Copyable {
     var nextEventNanoseconds: Int64 {
         if !reports.isEmpty { return advancedNanoseconds }
         if inFlight {
-            return streamingCount > 0 ? flightStart.adding(picoseconds: cost.picoseconds).nanoseconds : flightEnd.nanoseconds
+            return streamingCount > 0
+                ? flightStart.adding(picoseconds: cost.picoseconds).nanoseconds : flightEnd.nanoseconds
         }
         return waiting.isEmpty ? .max : clock.nanoseconds
     }
@@ -160,7 +161,8 @@ struct ReplicaCore: ~Copyable {
         load.runningRequests = runningCount - ghostCount
         load.waitingPromptTokens = waitingPromptTokens
         load.outstandingTokens =
-            waitingPromptTokens + waitingOutputTokens + unfinishedTokens + batch.tokensLeft - Int64(heldOut.count + ghostCount)
+            waitingPromptTokens + waitingOutputTokens + unfinishedTokens + batch.tokensLeft
+            - Int64(heldOut.count + ghostCount)
         load.freeKVBlocks = pool.available
         load.totalKVBlocks = pool.total
         return load

@@ -40,12 +40,19 @@ public struct MixedRules: Sendable, Equatable {
 
     func problem(in configuration: ReplicaConfiguration) -> String? {
         if !chunkedPrefill && configuration.maxBatchedTokens < configuration.maxModelTokens {
-            return "without chunkedPrefill a step must hold a whole prompt: maxBatchedTokens is \(configuration.maxBatchedTokens), "
+            return
+                "without chunkedPrefill a step must hold a whole prompt: maxBatchedTokens is \(configuration.maxBatchedTokens), "
                 + "below maxModelTokens \(configuration.maxModelTokens)"
         }
-        if longPrefillTokenThreshold < 0 { return "longPrefillTokenThreshold is \(longPrefillTokenThreshold); 0 turns it off" }
-        if prefillScheduleInterval < 1 { return "prefillScheduleInterval is \(prefillScheduleInterval); 1 is every step" }
-        if let maxActiveSequences, maxActiveSequences < 1 { return "maxActiveSequences is \(maxActiveSequences); at least 1 is needed" }
+        if longPrefillTokenThreshold < 0 {
+            return "longPrefillTokenThreshold is \(longPrefillTokenThreshold); 0 turns it off"
+        }
+        if prefillScheduleInterval < 1 {
+            return "prefillScheduleInterval is \(prefillScheduleInterval); 1 is every step"
+        }
+        if let maxActiveSequences, maxActiveSequences < 1 {
+            return "maxActiveSequences is \(maxActiveSequences); at least 1 is needed"
+        }
         return nil
     }
 }
@@ -127,7 +134,8 @@ public struct PhasedRules: Sendable, Equatable {
         if admission == .wholeContext,
             configuration.kvBlocks < configuration.blocks(forTokens: configuration.maxModelTokens)
         {
-            return "\(configuration.kvBlocks) KV blocks of \(configuration.kvBlockTokens) tokens hold less than one sequence "
+            return
+                "\(configuration.kvBlocks) KV blocks of \(configuration.kvBlockTokens) tokens hold less than one sequence "
                 + "of maxModelTokens \(configuration.maxModelTokens)"
         }
         return nil
@@ -164,7 +172,8 @@ public struct SpeculationRules: Sendable, Equatable {
     public var seed: UInt64
 
     public init(
-        draftTokens: Int32, acceptanceShifted32: [UInt32], draftPicoseconds: Int64, draftNanojoules: Int64, seed: UInt64,
+        draftTokens: Int32, acceptanceShifted32: [UInt32], draftPicoseconds: Int64, draftNanojoules: Int64,
+        seed: UInt64,
         stepScaleShifted16: Int64 = 1 << 16
     ) {
         precondition(draftTokens > 0 && acceptanceShifted32.count == Int(draftTokens))

@@ -9,7 +9,8 @@ import Foundation
 struct ConformanceCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "conformance",
-        abstract: "Replay a reference pack with its own step times and rules, and print the largest difference per field.",
+        abstract:
+            "Replay a reference pack with its own step times and rules, and print the largest difference per field.",
         discussion: "Exit status 1 when a time differs by more than 10 µs or a count differs at all.")
 
     @Argument(help: "Folder of the pack, with table/ and runs/.")

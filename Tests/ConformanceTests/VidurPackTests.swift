@@ -35,7 +35,9 @@ import Testing
     }
 
     @Test func aMissingFolderIsNamed() {
-        #expect(throws: ConformanceError(place: "/nowhere/runs", message: "cannot be listed; a pack has table/ and runs/")) {
+        #expect(
+            throws: ConformanceError(place: "/nowhere/runs", message: "cannot be listed; a pack has table/ and runs/")
+        ) {
             try Conformance.check(folder: "/nowhere")
         }
     }
@@ -49,6 +51,8 @@ import Testing
         #expect(throws: ConformanceError(place: "\(path):3", message: "column 'b' needs a number, found 'x'")) {
             try table.numbers("b")
         }
-        #expect(throws: ConformanceError(place: path, message: "has no column 'c'; it has a, b")) { try table.numbers("c") }
+        #expect(throws: ConformanceError(place: path, message: "has no column 'c'; it has a, b")) {
+            try table.numbers("c")
+        }
     }
 }

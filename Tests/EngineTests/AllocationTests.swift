@@ -17,7 +17,9 @@ import Workload
         mutating func gaps(firstPicoseconds: Int64, incrementPicoseconds: Int64, steps: Int32, count: Int32) {}
     }
 
-    @Test(.enabled(if: allocation_count_works() == 1, "allocations cannot be counted under this sanitizer"), arguments: [false, true])
+    @Test(
+        .enabled(if: allocation_count_works() == 1, "allocations cannot be counted under this sanitizer"),
+        arguments: [false, true])
     func aWarmReplicaAllocatesNothing(phased: Bool) {
         var configuration = ReplicaConfiguration(
             maxSequences: 16, maxModelTokens: 512, maxBatchedTokens: 256, kvBlocks: 300, prefixCaching: .sessions)
@@ -35,7 +37,8 @@ import Workload
             for id in first..<first + count {
                 now += Int64(random.next() % 20_000_000)
                 var request = Request(
-                    id: UInt64(id), arrivalNanoseconds: now, promptTokens: random.int32(1...300), outputTokens: random.int32(1...200))
+                    id: UInt64(id), arrivalNanoseconds: now, promptTokens: random.int32(1...300),
+                    outputTokens: random.int32(1...200))
                 // A bounded number of conversations, so that a warm cache knows them all.
                 request.prefix.session = random.next() % 50 + 1
                 request.prefix.sessionTokens = min(request.promptTokens, 64)

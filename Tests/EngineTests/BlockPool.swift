@@ -2,9 +2,9 @@
 // The oracle's KV memory: every block an object, vLLM's free queue as an array.
 //===----------------------------------------------------------------------===//
 
-@testable import Engine
-
 import Workload
+
+@testable import Engine
 
 /// Rules 20 to 25, block by block. Hashes that stand for as many tokens as a block holds are the only ones it knows.
 final class BlockPool {

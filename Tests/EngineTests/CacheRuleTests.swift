@@ -7,7 +7,9 @@ import Testing
 import Workload
 
 @Suite struct CacheRuleTests {
-    private func configuration(blocks: Int32, caching: ReplicaConfiguration.PrefixCaching = .blocks) -> ReplicaConfiguration {
+    private func configuration(
+        blocks: Int32, caching: ReplicaConfiguration.PrefixCaching = .blocks
+    ) -> ReplicaConfiguration {
         ReplicaConfiguration(
             maxSequences: 8, maxModelTokens: 1600, maxBatchedTokens: 1600, kvBlocks: blocks, prefixCaching: caching)
     }
@@ -135,7 +137,8 @@ import Workload
             yard.finish()
             let shared = Int32(count / 2) * tokensPerHash
             #expect(yard.cached(1) == shared / 16 * 16, "\(tokensPerHash) tokens per hash")
-            #expect(yard.cached(2) == min(600, Int32(count) * tokensPerHash) / 16 * 16, "\(tokensPerHash) tokens per hash")
+            #expect(
+                yard.cached(2) == min(600, Int32(count) * tokensPerHash) / 16 * 16, "\(tokensPerHash) tokens per hash")
         }
     }
 

@@ -9,7 +9,8 @@ import Workload
 @Suite struct DisaggregationTests {
     @Test func aReadStartsWhenThePromptIsDone() {
         // 1 GB/s, 1 kB a token: 1 µs a token.
-        var link = KVTransferLink(mode: .read, bytesPerSecond: 1_000_000_000, latencyNanoseconds: 500, bytesPerToken: 1000)
+        var link = KVTransferLink(
+            mode: .read, bytesPerSecond: 1_000_000_000, latencyNanoseconds: 500, bytesPerToken: 1000)
         #expect(link.transfer(tokens: 100, startNanoseconds: 0, endNanoseconds: 1_000_000) == 1_100_500)
         // The next one finds the link busy for another 50 µs.
         #expect(link.transfer(tokens: 10, startNanoseconds: 0, endNanoseconds: 1_050_000) == 1_110_500)
@@ -19,7 +20,8 @@ import Workload
 
     @Test func aWriteOverlapsThePrompt() {
         func link() -> KVTransferLink {
-            KVTransferLink(mode: .write(layers: 10), bytesPerSecond: 1_000_000_000, latencyNanoseconds: 0, bytesPerToken: 1000)
+            KVTransferLink(
+                mode: .write(layers: 10), bytesPerSecond: 1_000_000_000, latencyNanoseconds: 0, bytesPerToken: 1000)
         }
         // 100 µs of bytes behind 1 ms of prefill: only the last layer is left.
         var fast = link()
@@ -29,7 +31,9 @@ import Workload
         #expect(slow.transfer(tokens: 1000, startNanoseconds: 0, endNanoseconds: 100_000) == 1_010_000)
     }
 
-    private func group(prefills: Int, decodes: Int, stack: ReplicaConfiguration.Stack, mode: KVTransferLink.Mode) -> DisaggregatedGroup {
+    private func group(
+        prefills: Int, decodes: Int, stack: ReplicaConfiguration.Stack, mode: KVTransferLink.Mode
+    ) -> DisaggregatedGroup {
         var prefill = ReplicaConfiguration(
             stack: stack, maxSequences: 8, maxModelTokens: 512, maxBatchedTokens: 512, kvBlocks: 200)
         prefill.role = .prefillOnly
@@ -67,7 +71,8 @@ import Workload
         for id in 0..<300 as Range<UInt64> {
             now += Int64(random.int32(0...3_000_000))
             let request = Request(
-                id: id, arrivalNanoseconds: now, promptTokens: random.int32(1...400), outputTokens: random.int32(1...60))
+                id: id, arrivalNanoseconds: now, promptTokens: random.int32(1...400), outputTokens: random.int32(1...60)
+            )
             output += Int(request.outputTokens)
             group.advance(until: now - 1, into: &sink)
             group.submit(request, at: now)

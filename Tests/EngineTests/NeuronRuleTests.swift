@@ -11,7 +11,8 @@ import Workload
         _ rules: PhasedRules = PhasedRules(), sequences: Int32 = 4, blocks: Int32 = 100, budget: Int32 = 128
     ) -> ReplicaConfiguration {
         ReplicaConfiguration(
-            stack: .phased(rules), maxSequences: sequences, maxModelTokens: 256, maxBatchedTokens: budget, kvBlocks: blocks,
+            stack: .phased(rules), maxSequences: sequences, maxModelTokens: 256, maxBatchedTokens: budget,
+            kvBlocks: blocks,
             kvBlockTokens: 32)
     }
 

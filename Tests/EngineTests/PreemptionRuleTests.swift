@@ -7,7 +7,8 @@ import Testing
 
 @Suite struct PreemptionRuleTests {
     private func configuration(
-        _ rules: MixedRules = MixedRules(), blocks: Int32, budget: Int32 = 400, order: ReplicaConfiguration.QueueOrder = .firstComeFirstServed
+        _ rules: MixedRules = MixedRules(), blocks: Int32, budget: Int32 = 400,
+        order: ReplicaConfiguration.QueueOrder = .firstComeFirstServed
     ) -> ReplicaConfiguration {
         ReplicaConfiguration(
             stack: .mixed(rules), maxSequences: 8, maxModelTokens: 128, maxBatchedTokens: budget, kvBlocks: blocks,
@@ -168,7 +169,8 @@ import Testing
         var byTokens = Yardstick(limited)
         for index in 0..<5 { byTokens.submit(at: Double(index) * 0.1, prompt: 13, output: 5) }
         byTokens.finish()
-        #expect((0..<5).map { byTokens.completion($0)!.status } == [.finished, .finished, .finished, .rejected, .rejected])
+        #expect(
+            (0..<5).map { byTokens.completion($0)!.status } == [.finished, .finished, .finished, .rejected, .rejected])
     }
 
     @Test func rule32_aCancelledRequestFreesItsBlocksAtOnce() {

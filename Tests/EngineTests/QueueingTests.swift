@@ -18,7 +18,9 @@ import Workload
 
         func mean(batches: Int) -> (mean: Double, standardError: Double) {
             let size = waits.count / batches
-            let means = (0..<batches).map { batch in waits[batch * size..<(batch + 1) * size].reduce(0, +) / Double(size) }
+            let means = (0..<batches).map { batch in
+                waits[batch * size..<(batch + 1) * size].reduce(0, +) / Double(size)
+            }
             let mean = means.reduce(0, +) / Double(batches)
             let variance = means.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(batches - 1)
             return (mean, (variance / Double(batches)).squareRoot())
@@ -26,7 +28,9 @@ import Workload
     }
 
     /// One sequence at a time, 10 µs a prompt token, one output token: the service time is the prompt's.
-    private func simulate(utilisation: Double, requests: Int, seed: UInt64, prompt: (inout SplitMix64) -> Int32, meanPrompt: Double) -> Waits {
+    private func simulate(
+        utilisation: Double, requests: Int, seed: UInt64, prompt: (inout SplitMix64) -> Int32, meanPrompt: Double
+    ) -> Waits {
         let configuration = ReplicaConfiguration(
             maxSequences: 1, maxModelTokens: 4000, maxBatchedTokens: 4000, kvBlocks: 1000)
         let replica = Replica(
@@ -51,7 +55,8 @@ import Workload
     /// W = ρ s / (2 (1 − ρ)).
     @Test(arguments: [0.3, 0.6, 0.8, 0.95])
     func deterministicServiceIsMD1(utilisation: Double) {
-        let waits = simulate(utilisation: utilisation, requests: 100_000, seed: 11, prompt: { _ in 100 }, meanPrompt: 100)
+        let waits = simulate(
+            utilisation: utilisation, requests: 100_000, seed: 11, prompt: { _ in 100 }, meanPrompt: 100)
         let (mean, error) = waits.mean(batches: 20)
         let expected = utilisation / (2 * (1 - utilisation))
         #expect(abs(mean - expected) < 4 * error, "\(mean) ± \(error) ms, \(expected) expected")
@@ -62,7 +67,8 @@ import Workload
     @Test(arguments: [0.3, 0.6, 0.8, 0.95])
     func mixedServiceIsMG1(utilisation: Double) {
         let waits = simulate(
-            utilisation: utilisation, requests: 100_000, seed: 12, prompt: { $0.next() % 3 == 0 ? 260 : 20 }, meanPrompt: 100)
+            utilisation: utilisation, requests: 100_000, seed: 12, prompt: { $0.next() % 3 == 0 ? 260 : 20 },
+            meanPrompt: 100)
         let (mean, error) = waits.mean(batches: 20)
         let secondMoment = (2.6 * 2.6 + 2 * 0.2 * 0.2) / 3
         let expected = utilisation * secondMoment / (2 * (1 - utilisation))
@@ -75,7 +81,8 @@ import Workload
     func underPressureEveryRequestEnds(seed: UInt64) {
         var random = SplitMix64(seed: seed)
         let configuration = ReplicaConfiguration(
-            maxSequences: 64, maxModelTokens: 4096, maxBatchedTokens: 512, kvBlocks: 600, prefixCaching: seed % 2 == 0 ? .off : .blocks)
+            maxSequences: 64, maxModelTokens: 4096, maxBatchedTokens: 512, kvBlocks: 600,
+            prefixCaching: seed % 2 == 0 ? .off : .blocks)
         let replica = Replica(number: 0, configuration: configuration, table: simpleTable(maxTokens: 4096))
         var sink = RecordingSink()
         for id in 0..<600 as Range<UInt64> {

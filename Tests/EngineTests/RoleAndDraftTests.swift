@@ -14,7 +14,8 @@ import Workload
 
     private func speculation(_ drafts: Int32, _ chance: UInt32) -> SpeculationRules {
         SpeculationRules(
-            draftTokens: drafts, acceptanceShifted32: [UInt32](repeating: chance, count: Int(drafts)), draftPicoseconds: 0,
+            draftTokens: drafts, acceptanceShifted32: [UInt32](repeating: chance, count: Int(drafts)),
+            draftPicoseconds: 0,
             draftNanojoules: 0, seed: 1)
     }
 
@@ -43,11 +44,13 @@ import Workload
         var drafting = configuration()
         // 0.8 for the first, 0.5 for the second: 1 + 0.8 + 0.4 tokens a step.
         drafting.speculation = SpeculationRules(
-            draftTokens: 2, acceptanceShifted32: [3_435_973_837, 2_147_483_648], draftPicoseconds: 0, draftNanojoules: 0, seed: 9)
+            draftTokens: 2, acceptanceShifted32: [3_435_973_837, 2_147_483_648], draftPicoseconds: 0,
+            draftNanojoules: 0, seed: 9)
         var yard = Yardstick(drafting)
         for _ in 0..<200 { yard.submit(prompt: 10, output: 400) }
         yard.finish()
-        let perVerification = 2 * Double(yard.replica.usage.acceptedDraftTokens) / Double(yard.replica.usage.draftTokens)
+        let perVerification =
+            2 * Double(yard.replica.usage.acceptedDraftTokens) / Double(yard.replica.usage.draftTokens)
         #expect(abs(perVerification - 1.2) < 0.02)
     }
 

@@ -37,7 +37,9 @@ import Testing
         #expect(VLLMDefaults.batchedTokens(deviceGiB: 80, isA100: true) == 2048)
         #expect(VLLMDefaults.batchedTokens(deviceGiB: 24, isA100: false, throughputMode: true) == 4096)
         // Without chunks a step must hold a whole prompt.
-        #expect(configuration(MixedRules(chunkedPrefill: false), budget: 100).problem?.contains("maxModelTokens 2000") == true)
+        #expect(
+            configuration(MixedRules(chunkedPrefill: false), budget: 100).problem?.contains("maxModelTokens 2000")
+                == true)
     }
 
     @Test func rule3_theCapCountsAllRunning() {
@@ -108,7 +110,8 @@ import Testing
         // 40 and 30 tokens; then the long one is alone, and the threshold does not count.
         #expect(two.first(short) == 1)
         #expect(two.first(long) == 2)
-        var adaptive = Yardstick(configuration(MixedRules(longPrefillTokenThreshold: 10, longPrefillAdaptive: true), budget: 100))
+        var adaptive = Yardstick(
+            configuration(MixedRules(longPrefillTokenThreshold: 10, longPrefillAdaptive: true), budget: 100))
         let first = adaptive.submit(prompt: 50, output: 1)
         let second = adaptive.submit(prompt: 50, output: 1)
         adaptive.finish()
@@ -192,7 +195,8 @@ import Testing
         yard.finish()
         // A first chunk would fit, the whole prompt does not.
         #expect(yard.scheduled(second) == yard.last(first))
-        var lenient = Yardstick(configuration(MixedRules(reserveFullSequence: false), budget: 16, blocks: 10, maxModelTokens: 160))
+        var lenient = Yardstick(
+            configuration(MixedRules(reserveFullSequence: false), budget: 16, blocks: 10, maxModelTokens: 160))
         lenient.submit(prompt: 16, output: 30)
         let early = lenient.submit(at: 0.5, prompt: 140, output: 1)
         lenient.finish()

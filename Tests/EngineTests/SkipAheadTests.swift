@@ -63,8 +63,11 @@ struct Trial {
                 engine.advance(until: operation.at, into: &engineSink)
                 oracle.advance(until: operation.at, into: &oracleSink)
                 for request in requests.suffix(3)
-                where request.prefix.blockHashCount > 0 && ranks == 1 && engine.cachedPromptTokens(of: request) != oracle.cachedPromptTokens(of: request) {
-                    return "cached tokens of \(request.id) at \(operation.at): \(engine.cachedPromptTokens(of: request))"
+                where request.prefix.blockHashCount > 0 && ranks == 1
+                    && engine.cachedPromptTokens(of: request) != oracle.cachedPromptTokens(of: request)
+                {
+                    return
+                        "cached tokens of \(request.id) at \(operation.at): \(engine.cachedPromptTokens(of: request))"
                 }
                 if engine.load != oracle.load { return "load at \(operation.at): \(engine.load) is not \(oracle.load)" }
             }
@@ -77,7 +80,8 @@ struct Trial {
         }
         oracle.advance(until: .max - 1, into: &oracleSink)
         return Trial.difference(engine, engineSink, oracle, oracleSink)
-            ?? (engineSink.completions.count == live.count ? nil : "\(live.count) requests, \(engineSink.completions.count) completions")
+            ?? (engineSink.completions.count == live.count
+                ? nil : "\(live.count) requests, \(engineSink.completions.count) completions")
     }
 
     private static func difference(
@@ -94,7 +98,8 @@ struct Trial {
         if engineSink.gapCounts != oracleSink.gapCounts {
             let off = Set(engineSink.gapCounts.keys).union(oracleSink.gapCounts.keys).sorted()
                 .filter { engineSink.gapCounts[$0] != oracleSink.gapCounts[$0] }
-            return "gaps differ at \(off.prefix(5)): \(off.prefix(5).map { "\(engineSink.gapCounts[$0] ?? 0)/\(oracleSink.gapCounts[$0] ?? 0)" })"
+            return
+                "gaps differ at \(off.prefix(5)): \(off.prefix(5).map { "\(engineSink.gapCounts[$0] ?? 0)/\(oracleSink.gapCounts[$0] ?? 0)" })"
         }
         if engine.usage != oracle.usage { return "usage \(engine.usage)\nis not \(oracle.usage)" }
         if engine.load != oracle.load { return "final load differs: \(engine.load)" }
@@ -112,7 +117,8 @@ struct Trial {
         let maxModelTokens = random.int32(24...400)
         let perSequence = (maxModelTokens + Int32(blockTokens) - 1) / Int32(blockTokens)
         var configuration = ReplicaConfiguration(
-            maxSequences: random.int32(1...24), maxModelTokens: maxModelTokens, maxBatchedTokens: random.int32(24...300),
+            maxSequences: random.int32(1...24), maxModelTokens: maxModelTokens,
+            maxBatchedTokens: random.int32(24...300),
             kvBlocks: perSequence + random.int32(2...perSequence * 6 + 2), kvBlockTokens: Int32(blockTokens))
         if random.chance(30) { configuration.watermarkBlocks = random.int32(0...1) }
         if random.chance(30) { configuration.queueOrder = .priority }
@@ -125,10 +131,12 @@ struct Trial {
         if random.chance(20) {
             let drafts = random.int32(1...5)
             configuration.speculation = SpeculationRules(
-                draftTokens: drafts, acceptanceShifted32: (0..<drafts).map { _ in UInt32.random(in: 0...UInt32.max, using: &random) },
+                draftTokens: drafts,
+                acceptanceShifted32: (0..<drafts).map { _ in UInt32.random(in: 0...UInt32.max, using: &random) },
                 draftPicoseconds: Int64(random.int32(0...1_000_000)), draftNanojoules: 5, seed: 3,
                 stepScaleShifted16: Int64(random.int32(60000...200000)))
-            configuration.maxBatchedTokens = max(configuration.maxBatchedTokens, configuration.maxSequences * (drafts + 1))
+            configuration.maxBatchedTokens = max(
+                configuration.maxBatchedTokens, configuration.maxSequences * (drafts + 1))
         }
         if random.chance(15) { configuration.role = random.chance(50) ? .prefillOnly : .decodeOnly }
         if random.chance(30) {
@@ -228,7 +236,9 @@ final class HashStore {
         var shared = 0
         if !chains.isEmpty && random.chance(75) {
             let other = Int.random(in: 0..<chains.count, using: &random)
-            shared = random.chance(40) ? min(count, lengths[other]) : Int.random(in: 0...min(count, lengths[other]), using: &random)
+            shared =
+                random.chance(40)
+                ? min(count, lengths[other]) : Int.random(in: 0...min(count, lengths[other]), using: &random)
             for index in 0..<shared { chain[index] = chains[other][index] }
         }
         for index in shared..<max(count, shared) {

@@ -2,10 +2,10 @@
 // The oracle: one replica that walks every sequence in every step.
 //===----------------------------------------------------------------------===//
 
-@testable import Engine
-
 import StepModel
 import Workload
+
+@testable import Engine
 
 /// One replica: its queue, its running sequences, its KV blocks, and the step in flight.
 ///
@@ -60,7 +60,7 @@ final class SteppingReplica {
     var prefillIsLeft = false
     var loadingPicoseconds: Int64 = 0
     var shelf: [UInt16] = []
-    private(set) var usage = ReplicaUsage()
+    var usage = ReplicaUsage()
 
     init(number: Int32, configuration: ReplicaConfiguration, table: StepTable) {
         if let problem = configuration.problem { preconditionFailure(problem) }
@@ -74,7 +74,8 @@ final class SteppingReplica {
 
     /// Puts a request into the queue, or rejects it when it can never fit or the queue is full.
     func submit(_ request: Request, at nowNanoseconds: Int64) {
-        precondition(request.promptTokens >= 1 && request.outputTokens >= 1, "a request has at least one token each way")
+        precondition(
+            request.promptTokens >= 1 && request.outputTokens >= 1, "a request has at least one token each way")
         let wanted = configuration.role == .prefillOnly ? 1 : request.outputTokens
         let target = min(wanted, configuration.maxModelTokens - request.promptTokens)
         let sequence = Sequence(request, submittedNanoseconds: nowNanoseconds, targetTokens: max(target, 1))
@@ -82,7 +83,9 @@ final class SteppingReplica {
             reports.append(completion(of: sequence, status: .rejected))
             return
         }
-        if !inFlight && waiting.isEmpty { clock = clock.nanoseconds < nowNanoseconds ? Instant(nanoseconds: nowNanoseconds) : clock }
+        if !inFlight && waiting.isEmpty {
+            clock = clock.nanoseconds < nowNanoseconds ? Instant(nanoseconds: nowNanoseconds) : clock
+        }
         enqueue(sequence)
     }
 
@@ -104,16 +107,17 @@ final class SteppingReplica {
         return true
     }
 
-    private var queueIsFull: Bool {
+    var queueIsFull: Bool {
         let load = self.load
         return load.waitingRequests >= configuration.maxWaitingRequests
             || load.waitingPromptTokens >= configuration.maxWaitingTokens
     }
 
-    private func fits(_ sequence: Sequence) -> Bool {
+    func fits(_ sequence: Sequence) -> Bool {
         let drafts = configuration.speculation?.draftTokens ?? 0
         let most = configuration.blocks(
-            forTokens: min(sequence.request.promptTokens + sequence.targetTokens - 1 + drafts, configuration.maxModelTokens))
+            forTokens: min(
+                sequence.request.promptTokens + sequence.targetTokens - 1 + drafts, configuration.maxModelTokens))
         switch configuration.stack {
         case .mixed: return most <= configuration.kvBlocks
         case .phased(let rules):
@@ -122,12 +126,12 @@ final class SteppingReplica {
         }
     }
 
-    private func reservedBlocks(_ sequence: Sequence) -> Int32 {
+    func reservedBlocks(_ sequence: Sequence) -> Int32 {
         let most = min(sequence.request.promptTokens + sequence.request.maxOutputTokens, configuration.maxModelTokens)
         return configuration.blocks(forTokens: most)
     }
 
-    private func enqueue(_ sequence: Sequence) {
+    func enqueue(_ sequence: Sequence) {
         switch configuration.queueOrder {
         case .firstComeFirstServed: waiting.append(sequence)
         case .priority:
@@ -136,7 +140,7 @@ final class SteppingReplica {
         }
     }
 
-    private func comesBefore(_ left: Request, _ right: Request) -> Bool {
+    func comesBefore(_ left: Request, _ right: Request) -> Bool {
         (left.priority, left.arrivalNanoseconds, left.id) < (right.priority, right.arrivalNanoseconds, right.id)
     }
 
@@ -173,7 +177,7 @@ final class SteppingReplica {
         }
     }
 
-    private func finishStep<Sink: OutcomeSink>(into sink: inout Sink) {
+    func finishStep<Sink: OutcomeSink>(into sink: inout Sink) {
         for (sequence, tokens) in batch where !sequence.dead {
             var accepted: Int32 = 0
             if sequence.decoding && !sequence.ghost, let speculation = configuration.speculation {
@@ -194,7 +198,8 @@ final class SteppingReplica {
             sequence.goalTokens = sequence.computedTokens + 1
             if sequence.producedTokens > 0 {
                 sink.gaps(
-                    firstPicoseconds: clock.picoseconds(since: sequence.lastToken), incrementPicoseconds: 0, steps: 1, count: 1)
+                    firstPicoseconds: clock.picoseconds(since: sequence.lastToken), incrementPicoseconds: 0, steps: 1,
+                    count: 1)
             } else {
                 sequence.firstTokenNanoseconds = clock.nanoseconds
             }
@@ -205,7 +210,8 @@ final class SteppingReplica {
                 sink.produced(
                     TokenEvent(
                         requestID: sequence.request.id, atNanoseconds: clock.nanoseconds,
-                        outputTokens: sequence.producedTokens, newTokens: Int16(1 + accepted), frontEnd: sequence.request.frontEnd))
+                        outputTokens: sequence.producedTokens, newTokens: Int16(1 + accepted),
+                        frontEnd: sequence.request.frontEnd))
             }
             if sequence.producedTokens == sequence.targetTokens {
                 sink.completed(completion(of: sequence, status: .finished))
@@ -220,14 +226,14 @@ final class SteppingReplica {
         batch.removeAll(keepingCapacity: true)
     }
 
-    private func stopsLate(_ sequence: Sequence) -> Bool {
+    func stopsLate(_ sequence: Sequence) -> Bool {
         guard case .mixed(let rules) = configuration.stack, rules.asyncScheduling, configuration.role != .prefillOnly
         else { return false }
         let room = configuration.maxModelTokens - sequence.request.promptTokens
         return sequence.targetTokens < min(sequence.request.maxOutputTokens, room)
     }
 
-    private func schedule(fromIdle: Bool) {
+    func schedule(fromIdle: Bool) {
         switch configuration.stack {
         case .mixed(let rules): scheduleMixed(rules, fromIdle: fromIdle)
         case .phased(let rules): schedulePhased(rules, fromIdle: fromIdle)
@@ -238,7 +244,7 @@ final class SteppingReplica {
         startStep()
     }
 
-    private func startStep() {
+    func startStep() {
         var shape = StepShape()
         var real: Int32 = 0
         var drafted: Int32 = 0
@@ -286,7 +292,7 @@ final class SteppingReplica {
     }
 
     /// One rank's static shape: the largest bucket that any rank needs.
-    private func padded(_ rules: PhasedRules, _ shape: StepShape) -> StepShape {
+    func padded(_ rules: PhasedRules, _ shape: StepShape) -> StepShape {
         var padded = StepShape()
         if shape.prefillSequences > 0 {
             let longest = batch.map(\.tokens).max()!
@@ -297,10 +303,13 @@ final class SteppingReplica {
             return padded
         }
         padded = shape
-        guard let context = rules.contextBuckets.first(where: {
-            $0 >= min(
-                shape.longestDecodeContextTokens + 1 + (configuration.speculation?.draftTokens ?? 0), configuration.maxModelTokens)
-        }) ?? rules.contextBuckets.last
+        guard
+            let context = rules.contextBuckets.first(where: {
+                $0
+                    >= min(
+                        shape.longestDecodeContextTokens + 1 + (configuration.speculation?.draftTokens ?? 0),
+                        configuration.maxModelTokens)
+            }) ?? rules.contextBuckets.last
         else { return padded }
         let fullest = Int32((0..<Int(rules.dataParallelRanks)).map { rank in running.count { $0.rank == rank } }.max()!)
         padded.decodeSequences = rules.batchBuckets.first { $0 >= fullest } ?? fullest
@@ -312,15 +321,15 @@ final class SteppingReplica {
     // MARK: Blocks
 
     /// Blocks that a sequence lacks to hold `tokens` tokens.
-    private func lack(_ sequence: Sequence, tokens: Int32) -> Int32 {
+    func lack(_ sequence: Sequence, tokens: Int32) -> Int32 {
         max(0, configuration.blocks(forTokens: tokens) - sequence.heldBlocks)
     }
 
-    private func take(_ blocks: Int32, for sequence: Sequence) {
+    func take(_ blocks: Int32, for sequence: Sequence) {
         pool.take(blocks, for: sequence)
     }
 
-    private func preempt(_ victim: Sequence) {
+    func preempt(_ victim: Sequence) {
         running.removeAll { $0 === victim }
         batch.removeAll { $0.sequence === victim }
         pool.release(victim, at: clock.nanoseconds)
@@ -336,321 +345,8 @@ final class SteppingReplica {
         }
     }
 
-    private func isVisible(_ sequence: Sequence, fromIdle: Bool) -> Bool {
+    func isVisible(_ sequence: Sequence, fromIdle: Bool) -> Bool {
         fromIdle || sequence.preemptions > 0 || sequence.submittedNanoseconds < clock.nanoseconds
-    }
-
-    // MARK: Mixed
-
-    private func scheduleMixed(_ rules: MixedRules, fromIdle: Bool) {
-        var budget = configuration.maxBatchedTokens
-        var preempted = false
-        var position = 0
-        let interval = Int64(rules.prefillScheduleInterval)
-        let mayPrefill = interval == 1 || prefillIsLeft || usage.steps % interval == 0 || !running.contains { $0.decoding }
-        defer {
-            if interval > 1 && mayPrefill {
-                let given = Dictionary(uniqueKeysWithValues: batch.map { ($0.sequence.request.id, $0.tokens) })
-                prefillIsLeft =
-                    running.contains {
-                        !$0.decoding && $0.computedTokens + given[$0.request.id, default: 0] < $0.goalTokens
-                    } || waiting.contains { isVisible($0, fromIdle: fromIdle) }
-            }
-        }
-        while position < running.count && budget > 0 {
-            let sequence = running[position]
-            if !sequence.decoding && !mayPrefill {
-                position += 1
-                continue
-            }
-            var tokens = sequence.decoding ? verified(sequence) : sequence.goalTokens - sequence.computedTokens
-            tokens = min(limitedPrefill(tokens, rules, fromIdle: fromIdle), budget)
-            if tokens <= 0 {
-                position += 1
-                continue
-            }
-            var stop = false
-            while lack(sequence, tokens: sequence.computedTokens + tokens) > freeBlocks {
-                preempted = true
-                let victim = victim()
-                if let index = running.firstIndex(where: { $0 === victim }), index < position { position -= 1 }
-                if let scheduled = batch.first(where: { $0.sequence === victim }) { budget += scheduled.tokens }
-                preempt(victim)
-                if victim === sequence {
-                    stop = true
-                    break
-                }
-            }
-            if stop {
-                if configuration.queueOrder == .firstComeFirstServed { break }
-                continue
-            }
-            take(lack(sequence, tokens: sequence.computedTokens + tokens), for: sequence)
-            pool.remember(sequence, tokens: min(sequence.computedTokens + tokens, sequence.goalTokens))
-            batch.append((sequence, tokens))
-            budget -= tokens
-            position += 1
-        }
-        guard !preempted && mayPrefill else { return }
-        let cap = min(configuration.maxSequences, rules.maxActiveSequences ?? .max)
-        while budget > 0, running.count < cap {
-            guard let index = waiting.firstIndex(where: { isVisible($0, fromIdle: fromIdle) && adapterHasPlace($0) })
-            else { break }
-            let sequence = waiting[index]
-            if isTransferred(sequence) {
-                let reserve = running.isEmpty ? 0 : configuration.watermarkBlocks
-                if configuration.blocks(forTokens: sequence.goalTokens) + reserve > freeBlocks { break }
-                waiting.remove(at: index)
-                admitTransferred(sequence)
-                budget -= 1
-                continue
-            }
-            let hits = pool.hits(sequence, at: clock.nanoseconds)
-            let hostHits = pool.hostHits(sequence, found: hits.count, at: clock.nanoseconds)
-            let cached = (Int32(hits.count) + hostHits) * configuration.kvBlockTokens
-            var tokens = limitedPrefill(sequence.goalTokens - cached, rules, fromIdle: fromIdle)
-            if !rules.chunkedPrefill && tokens > budget { break }
-            tokens = min(tokens, budget)
-            let whole = configuration.blocks(forTokens: rules.reserveFullSequence ? sequence.goalTokens : cached + tokens)
-            let reserve = running.isEmpty ? 0 : configuration.watermarkBlocks
-            if whole - Int32(hits.count) + reserve > freeBlocks - Int32(hits.count { $0.references == 0 }) { break }
-            waiting.remove(at: index)
-            admit(sequence, hits, hostHits)
-            take(lack(sequence, tokens: cached + tokens), for: sequence)
-            pool.remember(sequence, tokens: cached + tokens)
-            running.append(sequence)
-            batch.append((sequence, tokens))
-            budget -= tokens
-        }
-    }
-
-    private func isTransferred(_ sequence: Sequence) -> Bool {
-        configuration.role == .decodeOnly && sequence.preemptions == 0
-    }
-
-    private func admitTransferred(_ sequence: Sequence) {
-        bringAdapter(of: sequence)
-        sequence.computedTokens = sequence.goalTokens - 1
-        sequence.decoding = true
-        var wanted = configuration.blocks(forTokens: sequence.goalTokens)
-        if case .phased(let rules) = configuration.stack, rules.admission == .requestMaximum { wanted = reservedBlocks(sequence) }
-        take(wanted, for: sequence)
-        pool.remember(sequence, tokens: sequence.goalTokens)
-        running.append(sequence)
-        if case .mixed = configuration.stack { batch.append((sequence, 1)) }
-    }
-
-    private func admit(_ sequence: Sequence, _ hits: [BlockPool.Block], _ hostHits: Int32) {
-        bringAdapter(of: sequence)
-        pool.touch(hits, for: sequence)
-        sequence.computedTokens = (Int32(hits.count) + hostHits) * configuration.kvBlockTokens
-        loadingPicoseconds += Int64(hostHits) * configuration.hostTransferPicosecondsPerBlock
-        usage.prefixHostHitTokens += Int64(hostHits * configuration.kvBlockTokens)
-        guard sequence.scheduledNanoseconds < 0 else { return }
-        sequence.cachedTokens = sequence.computedTokens
-        usage.prefixHitTokens += Int64(sequence.computedTokens)
-        if configuration.prefixCaching != .off { usage.prefixQueryTokens += Int64(sequence.goalTokens) }
-    }
-
-    // MARK: Adapters
-
-    private func adapterHasPlace(_ sequence: Sequence) -> Bool {
-        guard let rules = configuration.adapters, sequence.request.adapter != 0, !shelf.contains(sequence.request.adapter)
-        else { return true }
-        let used = Set(running.map(\.request.adapter))
-        return shelf.count < rules.maxResident || shelf.contains { !used.contains($0) }
-    }
-
-    /// Called before the sequence is among the running ones. The shelf is ordered by last use, oldest first.
-    private func bringAdapter(of sequence: Sequence) {
-        guard let rules = configuration.adapters, sequence.request.adapter != 0 else { return }
-        if let index = shelf.firstIndex(of: sequence.request.adapter) {
-            shelf.remove(at: index)
-        } else {
-            if shelf.count == rules.maxResident {
-                let used = Set(running.map(\.request.adapter))
-                shelf.remove(at: shelf.firstIndex { !used.contains($0) }!)
-            }
-            loadingPicoseconds += rules.loadPicoseconds
-            usage.adapterLoads += 1
-        }
-        shelf.append(sequence.request.adapter)
-    }
-
-    private func limitedPrefill(_ tokens: Int32, _ rules: MixedRules, fromIdle: Bool) -> Int32 {
-        var threshold = rules.longPrefillTokenThreshold
-        let requests = waiting.count { isVisible($0, fromIdle: fromIdle) } + running.count
-        guard threshold > 0, requests > 1 else { return tokens }
-        if rules.longPrefillAdaptive { threshold = max(threshold, configuration.maxBatchedTokens / Int32(requests)) }
-        return min(tokens, threshold)
-    }
-
-    private func victim() -> Sequence {
-        switch configuration.queueOrder {
-        case .firstComeFirstServed: return running[running.count - 1]
-        case .priority: return running.max { comesBefore($0.request, $1.request) }!
-        }
-    }
-
-    // MARK: Phased
-
-    private func schedulePhased(_ rules: PhasedRules, fromIdle: Bool) {
-        let ranks = Int(rules.dataParallelRanks)
-        for rank in 0..<ranks {
-            if let unfinished = running.first(where: { !$0.decoding && $0.rank == rank }) { appendPrefill(unfinished) }
-        }
-        while let index = waiting.firstIndex(where: { isVisible($0, fromIdle: fromIdle) && adapterHasPlace($0) }) {
-            let sequence = waiting[index]
-            let free = (0..<ranks).filter { rank in !batch.contains { $0.sequence.rank == rank } && hasSlot(rank, rules) }
-            let emptiest = free.min { left, right in
-                (running.count { $0.rank == left }, left) < (running.count { $0.rank == right }, right)
-            }
-            guard let rank = emptiest else { break }
-            sequence.rank = rank
-            if isTransferred(sequence) {
-                if rules.admission == .requestMaximum && reservedBlocks(sequence) > freeBlocks { break }
-                waiting.remove(at: index)
-                admitTransferred(sequence)
-                continue
-            }
-            let hits = pool.hits(sequence, at: clock.nanoseconds)
-            if rules.admission == .requestMaximum,
-                reservedBlocks(sequence) - Int32(hits.count) > freeBlocks - Int32(hits.count { $0.references == 0 })
-            {
-                break
-            }
-            waiting.remove(at: index)
-            admit(sequence, hits, pool.hostHits(sequence, found: hits.count, at: clock.nanoseconds))
-            if rules.admission == .requestMaximum {
-                take(reservedBlocks(sequence) - sequence.heldBlocks, for: sequence)
-            }
-            running.append(sequence)
-            appendPrefill(sequence)
-        }
-        guard batch.isEmpty else {
-            // Results come in running order, whichever rank they are from.
-            batch.sort { left, right in
-                running.firstIndex { $0 === left.sequence }! < running.firstIndex { $0 === right.sequence }!
-            }
-            return
-        }
-        for sequence in running {
-            let tokens = verified(sequence)
-            take(lack(sequence, tokens: sequence.computedTokens + tokens), for: sequence)
-            pool.remember(sequence, tokens: sequence.computedTokens + 1)
-            batch.append((sequence, tokens))
-        }
-    }
-
-    /// The token of a decoding sequence and its drafts.
-    private func verified(_ sequence: Sequence) -> Int32 {
-        guard let speculation = configuration.speculation, sequence.firstTokenNanoseconds >= 0, !sequence.ghost
-        else { return 1 }
-        return max(1, min(1 + speculation.draftTokens, configuration.maxModelTokens - 1 - sequence.computedTokens))
-    }
-
-    private var isMixed: Bool {
-        if case .mixed = configuration.stack { true } else { false }
-    }
-
-    private func hasSlot(_ rank: Int, _ rules: PhasedRules) -> Bool {
-        let count = running.count { $0.rank == rank }
-        guard count < configuration.maxSequences else { return false }
-        guard rules.admission == .wholeContext else { return true }
-        return count < configuration.kvBlocks / configuration.blocks(forTokens: configuration.maxModelTokens)
-    }
-
-    private func appendPrefill(_ sequence: Sequence) {
-        let tokens = min(sequence.goalTokens - sequence.computedTokens, configuration.maxBatchedTokens)
-        take(lack(sequence, tokens: sequence.computedTokens + tokens), for: sequence)
-        pool.remember(sequence, tokens: sequence.computedTokens + tokens)
-        batch.append((sequence, tokens))
-    }
-
-    // MARK: Sarathi and vLLM before V1, as Vidur schedules them
-
-    private func canTake(_ sequence: Sequence) -> Bool {
-        sequence.heldBlocks == 0
-            ? freeBlocks - configuration.blocks(forTokens: sequence.goalTokens) >= configuration.watermarkBlocks
-            : freeBlocks >= 1
-    }
-
-    private func take(for sequence: Sequence) {
-        take(
-            sequence.heldBlocks == 0
-                ? configuration.blocks(forTokens: sequence.goalTokens)
-                : lack(sequence, tokens: sequence.computedTokens + 1), for: sequence)
-    }
-
-    /// Gives each decoding sequence its token, evicting from the end of `left` when no block is free.
-    private func decodePart(_ left: inout [Sequence], unfinished: inout [Sequence]) {
-        while !left.isEmpty, batch.count < configuration.maxSequences {
-            let sequence = left.removeFirst()
-            if !sequence.decoding {
-                unfinished.append(sequence)
-                continue
-            }
-            var evicted = false
-            while !evicted && !canTake(sequence) {
-                let victim = left.popLast() ?? sequence
-                evicted = victim === sequence
-                preempt(victim)
-            }
-            if evicted { continue }
-            take(for: sequence)
-            batch.append((sequence, 1))
-        }
-    }
-
-    private func scheduleSarathi(_ chunkTokens: Int32, fromIdle: Bool) {
-        var left = running
-        var unfinished: [Sequence] = []
-        decodePart(&left, unfinished: &unfinished)
-        var tokens = Int32(batch.count)
-        var skipped: [Sequence] = []
-        for sequence in unfinished {
-            let chunk = max(0, min(sequence.goalTokens - sequence.computedTokens, chunkTokens - tokens))
-            if chunk == 0 {
-                skipped.append(sequence)
-                continue
-            }
-            tokens += chunk
-            batch.append((sequence, chunk))
-        }
-        let idle = (skipped + left).sorted { ($0.request.arrivalNanoseconds, $0.request.id) < ($1.request.arrivalNanoseconds, $1.request.id) }
-        var allocated = running.count
-        while let sequence = waiting.first, isVisible(sequence, fromIdle: fromIdle) {
-            if allocated == configuration.maxSequences || batch.count == configuration.maxSequences || !canTake(sequence) { break }
-            let chunk = max(0, min(sequence.goalTokens, chunkTokens - tokens))
-            if chunk == 0 { break }
-            waiting.removeFirst()
-            take(for: sequence)
-            allocated += 1
-            tokens += chunk
-            batch.append((sequence, chunk))
-        }
-        running = idle + batch.map(\.sequence)
-    }
-
-    private func scheduleV0(fromIdle: Bool) {
-        var longest: Int32 = 0
-        while let sequence = waiting.first, isVisible(sequence, fromIdle: fromIdle) {
-            longest = max(longest, sequence.goalTokens)
-            if !canTake(sequence) || Int64(batch.count + 1) * Int64(longest) > Int64(configuration.maxBatchedTokens)
-                || running.count == configuration.maxSequences || batch.count == configuration.maxSequences
-            {
-                break
-            }
-            waiting.removeFirst()
-            take(for: sequence)
-            running.append(sequence)
-            batch.append((sequence, sequence.goalTokens))
-        }
-        guard batch.isEmpty else { return }
-        var left = running.sorted { ($0.request.arrivalNanoseconds, $0.request.id) < ($1.request.arrivalNanoseconds, $1.request.id) }
-        var unfinished: [Sequence] = []
-        decodePart(&left, unfinished: &unfinished)
-        running = left + batch.map(\.sequence)
     }
 
     // MARK: Reports
@@ -677,15 +373,17 @@ final class SteppingReplica {
     func cachedPromptTokens(of request: Request) -> Int32 {
         let probe = Sequence(request, submittedNanoseconds: 0, targetTokens: 1)
         let hits = pool.hits(probe, at: advancedNanoseconds, probing: true)
-        return (Int32(hits.count) + pool.hostHits(probe, found: hits.count, at: advancedNanoseconds)) * configuration.kvBlockTokens
+        return (Int32(hits.count) + pool.hostHits(probe, found: hits.count, at: advancedNanoseconds))
+            * configuration.kvBlockTokens
     }
 
-    private func completion(of sequence: Sequence, status: Completion.Status) -> Completion {
+    func completion(of sequence: Sequence, status: Completion.Status) -> Completion {
         Completion(
             requestID: sequence.request.id, arrivalNanoseconds: sequence.request.arrivalNanoseconds,
             scheduledNanoseconds: sequence.scheduledNanoseconds, firstTokenNanoseconds: sequence.firstTokenNanoseconds,
             lastTokenNanoseconds: sequence.lastToken.nanoseconds, promptTokens: sequence.request.promptTokens,
-            cachedPromptTokens: sequence.cachedTokens, outputTokens: sequence.producedTokens, preemptions: sequence.preemptions,
+            cachedPromptTokens: sequence.cachedTokens, outputTokens: sequence.producedTokens,
+            preemptions: sequence.preemptions,
             replica: number, session: sequence.request.prefix.session, tenant: sequence.request.tenant,
             frontEnd: sequence.request.frontEnd, priorityClass: sequence.request.priorityClass, status: status)
     }
