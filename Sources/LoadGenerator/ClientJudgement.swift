@@ -27,6 +27,16 @@ struct ClientJudgement {
                     + "use more --threads"
             )
         }
+        let schedule = result.schedule
+        if schedule.closedLoop != nil, schedule.endNanoseconds != .max, measured.total >= schedule.requests.count,
+            measured.lastEnded < schedule.endNanoseconds
+        {
+            wasTheLimit = true
+            warnings.append(
+                "THE CLIENT WAS THE LIMIT: the \(schedule.requests.count) requests that were made ready were used up before "
+                    + "the duration; give --requests"
+            )
+        }
         if measured.withoutUsage > 0 {
             warnings.append("\(measured.withoutUsage) answers had no usage; their output tokens are counted in chunks")
         }

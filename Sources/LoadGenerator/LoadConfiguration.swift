@@ -88,6 +88,9 @@ public struct LoadConfiguration: Sendable {
     /// Requests of which every detail is kept; of those beyond, only the histograms are.
     public var largestRecordCount = 2_000_000
     public var seed: UInt64 = 1
+    /// Prompts to send in turn instead of generated ones; the workload then gives the times and the output lengths
+    /// only.
+    public var prompts: [String] = []
 
     public init(target: LoadTarget, model: String) {
         self.target = target

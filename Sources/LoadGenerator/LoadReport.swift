@@ -218,10 +218,13 @@ extension LoadReport.Rate {
     init(_ result: LoadResult) {
         guard result.schedule.closedLoop == nil else { return }
         let warmup = result.configuration.warmupNanoseconds
+        let records = result.measurements.records.lazy.filter { $0.dispatched >= 0 }
+        // Of a run that was stopped, only the part of the schedule that was reached is compared.
+        let reached = result.measurements.recordsLeftOut == 0 ? records.map(\.intended).max() ?? .max : .max
         let scheduled = ArrivalCheck(
-            result.schedule.requests.lazy.map(\.arrivalNanoseconds).filter { $0 >= warmup }
+            result.schedule.requests.lazy.map(\.arrivalNanoseconds).filter { $0 >= warmup && $0 <= reached }
         )
-        let sent = ArrivalCheck(result.measurements.records.lazy.filter { $0.dispatched >= 0 }.map(\.dispatched))
+        let sent = ArrivalCheck(records.map(\.dispatched))
         askedPerSecond = scheduled?.rate ?? result.schedule.askedRate
         scheduledDispersion = scheduled?.dispersion
         poissonMargin = scheduled?.poissonMargin

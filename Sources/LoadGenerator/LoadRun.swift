@@ -46,20 +46,19 @@ public struct LoadSchedule: Sendable {
         let source = try workload.makeSource()
         var requests: [Request] = []
         let limit = LoadSchedule.largestCount
-        // A closed loop takes requests as its clients become free; without a limit of its own it stops at its duration.
-        let bound =
-            workload.closedLoop != nil && workload.durationNanoseconds != nil
-            && workload.description.options.limit == nil
-        while let request = try source.next() {
-            requests.append(request)
-            guard requests.count <= limit else {
-                if bound { break }
-                throw WorkloadError(
-                    place: workload.description.description,
-                    "has more than \(limit) requests; give a duration or a limit"
-                )
-            }
-            if bound && requests.count >= 2_000_000 { break }
+        // A closed loop with a duration takes as many requests as it gets done: enough for 1,000 a second and client
+        // are made ready.
+        var readied = limit
+        if let loop = workload.closedLoop, let duration = workload.durationNanoseconds,
+            workload.description.options.limit == nil
+        {
+            readied = Int(min(2_000_000, max(10_000, Double(loop.concurrency) * Double(duration) / 1e6)))
+        }
+        while requests.count < readied, let request = try source.next() { requests.append(request) }
+        if readied == limit, requests.count == limit, try source.next() != nil {
+            throw WorkloadError(
+                place: workload.description.description, "has more than \(limit) requests; give a duration or a limit"
+            )
         }
         self.requests = requests
         closedLoop = workload.closedLoop

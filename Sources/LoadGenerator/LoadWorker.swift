@@ -39,9 +39,11 @@ final class LoadWorker: @unchecked Sendable {
     /// Requests that are due but have no connection, because all that are allowed are busy.
     private var backlog: CircularBuffer<RequestTicket> = CircularBuffer()
     private var sessions = SessionTurns()
-    private var retriesWaiting = 0
+    /// Requests that wait for their next attempt, by id.
+    private var retrying: [UInt64: RequestTicket] = [:]
     private var thinking = 0
     private var isStopping = false
+    private var isAbandoning = false
     private var random: RandomStream
     private let finished: EventLoopPromise<Void>
     private var isFinished = false
@@ -170,7 +172,9 @@ final class LoadWorker: @unchecked Sendable {
             case .failure(let error):
                 let status: RequestStatus =
                     if case .connectTimeout? = error as? ChannelError { .connectTimedOut } else { .refused }
-                self.failed(started, status, "cannot connect to \(self.configuration.target.host): \(error)")
+                self.failed(
+                    started, status,
+                    "cannot connect to \(self.configuration.target.hostHeader): \(ConnectFailure.reason(error))")
             }
         }
     }
@@ -178,7 +182,11 @@ final class LoadWorker: @unchecked Sendable {
     private static func isAddress(_ host: String) -> Bool { (try? SocketAddress(ipAddress: host, port: 1)) != nil }
 
     private func transmit(_ ticket: RequestTicket, on connection: StreamConnection) {
-        guard !isStopping || ticket.attempts > 0 || ticket.dispatched >= 0 else { return finishIfDone() }
+        if isAbandoning {
+            connection.close()
+            unfinished(ticket)
+            return finishIfDone()
+        }
         var ticket = ticket
         ticket.attempts &+= 1
         if ticket.dispatched < 0 { ticket.dispatched = now() }
@@ -274,11 +282,10 @@ final class LoadWorker: @unchecked Sendable {
             let doubled = policy.backoffNanoseconds << Int64(min(record.attempts - 1, 20))
             let backoff = min(policy.largestBackoffNanoseconds, doubled)
             let wait = max(backoff, Int64(retryAfter ?? 0) * 1_000_000_000)
-            retriesWaiting += 1
+            retrying[ticket.request.id] = ticket
             loop.scheduleTask(in: .nanoseconds(wait)) {
-                self.retriesWaiting -= 1
-                if self.isStopping { self.unfinished(ticket) } else { self.send(ticket) }
-                self.finishIfDone()
+                guard let again = self.retrying.removeValue(forKey: ticket.request.id) else { return }
+                self.send(again)
             }
             return
         }
@@ -332,8 +339,11 @@ final class LoadWorker: @unchecked Sendable {
     func stop(abandons: Bool) {
         loop.preconditionInEventLoop()
         isStopping = true
+        isAbandoning = isAbandoning || abandons
         for ticket in backlog { unfinished(ticket) }
         backlog.removeAll()
+        for ticket in retrying.values { unfinished(ticket) }
+        retrying.removeAll()
         for ticket in sessions.drain() { unfinished(ticket) }
         if abandons {
             for connection in busy.reversed() { connection.giveUp(.unfinished, "the run was stopped") }
@@ -342,9 +352,8 @@ final class LoadWorker: @unchecked Sendable {
     }
 
     private func finishIfDone() {
-        guard !isFinished, busy.isEmpty, connecting == 0, backlog.isEmpty, retriesWaiting == 0, thinking == 0 else {
-            return
-        }
+        guard !isFinished, busy.isEmpty, connecting == 0, backlog.isEmpty, retrying.isEmpty else { return }
+        guard isStopping || thinking == 0 else { return }
         guard isStopping || (feed.isExhausted && sessions.isEmpty) else { return }
         isFinished = true
         for connection in idle { connection.close() }

@@ -43,10 +43,14 @@ struct PromptText {
     private let blob: [UInt8]
     private let starts: [Int32]
     private let seed: UInt64
+    /// Prompts to send as they are instead, already escaped for JSON.
+    private let texts: [[UInt8]]
     private static let blobWords = 1 << 15
 
-    init(_ list: WordList, seed: UInt64) {
+    /// - Parameter texts: prompts to send in turn instead of generated ones; empty for none.
+    init(_ list: WordList, texts: [String] = [], seed: UInt64) {
         words = list.words
+        self.texts = texts.map { Array(RequestWriter.escaped($0).utf8) }
         self.seed = seed
         var random = RandomStream(seed: seed, stream: 400)
         var blob: [UInt8] = []
@@ -62,6 +66,10 @@ struct PromptText {
 
     /// Appends the prompt of `request` to `buffer`; it needs no escaping in JSON.
     func write(_ request: Request, into buffer: inout ByteBuffer) {
+        if !texts.isEmpty {
+            buffer.writeBytes(texts[Int(request.id % UInt64(texts.count))])
+            return
+        }
         let total = Int(request.promptTokens)
         let prefix = request.prefix
         var written = 0

@@ -14,6 +14,7 @@ public struct RateSearch: Sendable {
         public var p99TTFTSeconds: Double
         public var p99TPOTSeconds: Double
         public var requestsPerSecond: Double
+        public var clientWasTheLimit: Bool
         public var passed: Bool
     }
 
@@ -86,7 +87,7 @@ public struct RateSearch: Sendable {
             rate: rate, goodFraction: report.goodput?.fraction ?? 0,
             p99TTFTSeconds: report.latency.ttftFromIntendedSeconds.p99,
             p99TPOTSeconds: report.latency.tpotSeconds.p99, requestsPerSecond: report.throughput.requestsPerSecond,
-            passed: passed && !report.clientWasTheLimit
+            clientWasTheLimit: report.clientWasTheLimit, passed: passed && !report.clientWasTheLimit
         )
     }
 }

@@ -34,7 +34,7 @@ struct RequestWriter {
         if configuration.streams { end += ",\"stream\":true,\"stream_options\":{\"include_usage\":true}" }
         if configuration.ignoresEndOfSequence { end += ",\"ignore_eos\":true" }
         bodyEnd = Array((end + "}").utf8)
-        prompts = PromptText(words, seed: configuration.seed)
+        prompts = PromptText(words, texts: configuration.prompts, seed: configuration.seed)
     }
 
     /// The bytes of `request`, head and body in one buffer.

@@ -43,7 +43,7 @@ public enum ServerQuery {
                 channel = try await bootstrap.connect(host: target.host, port: target.port).get()
             } catch {
                 promise.fail(error)
-                throw error
+                throw LoadError("cannot connect: \(ConnectFailure.reason(error))")
             }
             var text =
                 "GET \(path) HTTP/1.1\r\nHost: \(target.hostHeader)\r\nUser-Agent: trainyard-load\r\nConnection: close\r\n"

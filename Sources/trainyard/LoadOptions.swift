@@ -183,6 +183,9 @@ struct LoadClientOptions: ParsableArguments {
     @Option(help: "tokenizer.json whose single-token words prompts are made of; default: common English words.")
     var tokenizer: String?
 
+    @Option(help: "File of prompts to send in turn, one a line, instead of generated text.")
+    var prompts: String?
+
     func apply(to configuration: inout LoadConfiguration) throws {
         guard (1...256).contains(threads) else { throw LoadError("--threads takes 1 to 256, not \(threads)") }
         guard (1...1_000_000).contains(connections) else {
@@ -205,6 +208,19 @@ struct LoadClientOptions: ParsableArguments {
         configuration.warmupNanoseconds = Int64(warmup * 1e9)
         if let slo { configuration.promise = try LatencyPromise(parsing: slo) }
         configuration.turnsWait = !overlapTurns
+        if let prompts { configuration.prompts = try readPrompts(prompts) }
+    }
+
+    private func readPrompts(_ path: String) throws -> [String] {
+        let text: String
+        do {
+            text = try String(contentsOfFile: path, encoding: .utf8)
+        } catch {
+            throw LoadError("\(path) cannot be read: \(error.localizedDescription)")
+        }
+        let lines = text.split(whereSeparator: \.isNewline).map(String.init)
+        guard !lines.isEmpty else { throw LoadError("\(path) holds no prompts") }
+        return lines
     }
 
     func words() throws -> WordList {

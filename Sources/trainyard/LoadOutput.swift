@@ -52,7 +52,8 @@ struct LoadOutputOptions: ParsableArguments {
         guard json != "-" else { return }
         var text = ""
         for trial in trials {
-            text += "\(LoadText.number(trial.rate)) requests/s: \(trial.passed ? "kept" : "not kept"), "
+            text +=
+                "\(LoadText.number(trial.rate)) requests/s: \(trial.passed ? "kept" : "not kept")\(trial.clientWasTheLimit ? " (THE CLIENT WAS THE LIMIT)" : ""), "
             text += "\(LoadText.number(trial.requestsPerSecond)) completed/s, "
             text +=
                 "TTFT p99 \(LoadText.number(trial.p99TTFTSeconds * 1e3)) ms, TPOT p99 \(LoadText.number(trial.p99TPOTSeconds * 1e3)) ms\n"

@@ -186,6 +186,36 @@ private func run(
         try await server.stop()
     }
 
+    @Test func stoppingDoesNotWaitForRetries() async throws {
+        let server = try await MockServer { _ in .status(503, headers: "Retry-After: 60\r\n") }
+        let text = "prompt_tokens,output_tokens\n8,4\n"
+        let workload = try Workload(
+            WorkloadDescription(parsing: "lengths:t?arrivals=at-once&limit=7"), bytes: Array(text.utf8))
+        var configuration = LoadConfiguration(target: try LoadTarget(parsing: server.url), model: "mock")
+        configuration.retry = RetryPolicy(retries: 3)
+        let run = try LoadRun(LoadSchedule(workload), configuration)
+        let stopper = Task {
+            try await Task.sleep(for: .milliseconds(300))
+            run.stop(abandons: true)
+        }
+        let measured = try await run.run().measurements
+        try await stopper.value
+        #expect(measured.statuses[Int(RequestStatus.unfinished.rawValue)] == 7, "\(measured.statuses)")
+        #expect(measured.lag.count == 7)
+        try await server.stop()
+    }
+
+    @Test func promptsComeFromAList() async throws {
+        let server = try await MockServer { _ in .stream(ttft: 0, itl: 0, chunks: 4) }
+        let measured = try await run("concurrency=1&limit=5", against: server) { $0.prompts = ["say \"one\"", "two"] }
+            .measurements
+        #expect(measured.completed == 5)
+        let bodies = server.counts.bodies.withLock { $0 }
+        #expect(bodies.count { $0.contains("\"content\":\"say \\\"one\\\"\"") } == 3)
+        #expect(bodies.count { $0.contains("\"content\":\"two\"") } == 2)
+        try await server.stop()
+    }
+
     @Test func sentArrivalsAreThoseScheduled() async throws {
         let server = try await MockServer { _ in .stream(ttft: 0, itl: 0, chunks: 1) }
         let result = try await run("rate=500&limit=1000&seed=4", output: 1, against: server) { $0.threads = 2 }

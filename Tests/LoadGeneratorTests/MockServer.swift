@@ -5,6 +5,7 @@
 import Foundation
 import NIOCore
 import NIOPosix
+import NIOSSL
 import Synchronization
 
 /// How the mock answers a request.
@@ -51,7 +52,7 @@ final class MockServer: Sendable {
     private let channel: any Channel
     private let group: MultiThreadedEventLoopGroup
 
-    init(_ behaviour: @escaping @Sendable (Int) -> MockBehaviour) async throws {
+    init(tls: NIOSSLContext? = nil, _ behaviour: @escaping @Sendable (Int) -> MockBehaviour) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let counts = MockCounts()
         let channel = try await ServerBootstrap(group: group)
@@ -61,6 +62,7 @@ final class MockServer: Sendable {
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     counts.connections.add(1, ordering: .relaxed)
+                    if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
                     try channel.pipeline.syncOperations.addHandler(MockHandler(behaviour, counts))
                 }
             }
