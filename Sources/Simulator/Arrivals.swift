@@ -42,7 +42,8 @@ struct Arrivals {
         guard let request = upcoming else { return nil }
         guard request.arrivalNanoseconds >= lastNanoseconds else {
             throw SimulationError(
-                description: "request \(request.id) arrives at \(request.arrivalNanoseconds) ns, before the one ahead of it "
+                description:
+                    "request \(request.id) arrives at \(request.arrivalNanoseconds) ns, before the one ahead of it "
                     + "at \(lastNanoseconds) ns; a source must be in the order of arrival")
         }
         lastNanoseconds = request.arrivalNanoseconds

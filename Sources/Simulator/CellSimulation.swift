@@ -13,15 +13,38 @@ final class CellSimulation: @unchecked Sendable {
     /// Of this cell, by time; `replica` is the cell's own number.
     private let events: [ReplicaEvent]
     private var nextEvent = 0
-    /// Per front end, how much of its outgoing has been taken in this window.
-    private var taken: [Int]
+    /// What is left of each front end's requests in this window.
+    private let inboxes: UnsafeMutablePointer<Inbox>
+    private let inboxCount: Int
     /// Completions that front ends wait for.
     var endings: [Completion] = []
 
     init(cell: Cell, events: [ReplicaEvent], frontEnds: Int) {
         self.cell = cell
         self.events = events
-        taken = Array(repeating: 0, count: frontEnds)
+        inboxCount = frontEnds
+        inboxes = .allocate(capacity: frontEnds)
+    }
+
+    deinit { inboxes.deallocate() }
+
+    private struct Inbox: BitwiseCopyable {
+        var requests: UnsafeMutablePointer<Request>
+        var left: Int
+        /// Arrival of the first one left.
+        var nextNanoseconds: Int64
+
+        init(requests: UnsafeMutablePointer<Request>, left: Int) {
+            self.requests = requests
+            self.left = left
+            nextNanoseconds = left > 0 ? requests.pointee.arrivalNanoseconds : .max
+        }
+
+        mutating func takeFirst() {
+            requests += 1
+            left -= 1
+            nextNanoseconds = left > 0 ? requests.pointee.arrivalNanoseconds : .max
+        }
     }
 
     var nextOrderNanoseconds: Int64 { nextEvent < events.count ? events[nextEvent].atNanoseconds : .max }
@@ -37,28 +60,28 @@ final class CellSimulation: @unchecked Sendable {
 
     /// Takes what front ends sent, merged by time and then by front end, and lets everything happen before `end`.
     func runWindow(until end: Int64, frontEnds: [FrontEndSimulation], index: Int, into sink: inout RunSink) {
-        for frontEnd in taken.indices { taken[frontEnd] = 0 }
+        for frontEnd in 0..<inboxCount {
+            let sent = frontEnds[frontEnd].outgoing[index]
+            inboxes[frontEnd] = Inbox(requests: sent.requests, left: sent.count)
+        }
         while true {
             var earliest = nextOrderNanoseconds < end ? nextOrderNanoseconds : Int64.max
             var from = -1
-            for frontEnd in taken.indices where taken[frontEnd] < frontEnds[frontEnd].outgoing[index].count {
-                let arrival = frontEnds[frontEnd].outgoing[index][taken[frontEnd]].arrivalNanoseconds
-                if arrival < earliest {
-                    earliest = arrival
-                    from = frontEnd
-                }
+            for frontEnd in 0..<inboxCount where inboxes[frontEnd].nextNanoseconds < earliest {
+                earliest = inboxes[frontEnd].nextNanoseconds
+                from = frontEnd
             }
             if earliest == .max { break }
             cell.advance(until: earliest - 1, into: &sink)
             if from < 0 {
                 carryOutOrders(at: earliest)
             } else {
-                cell.submit(frontEnds[from].outgoing[index][taken[from]], at: earliest)
-                taken[from] += 1
+                cell.submit(inboxes[from].requests.pointee, at: earliest)
+                inboxes[from].takeFirst()
             }
         }
         cell.advance(until: end - 1, into: &sink)
-        for frontEnd in taken.indices { frontEnds[frontEnd].outgoing[index].removeAll(keepingCapacity: true) }
+        for frontEnd in 0..<inboxCount { (frontEnds[frontEnd].outgoing + index).pointee.removeAll() }
     }
 
     func post(at now: Int64) -> PublishedLoad { publisher.post(of: cell, at: now) }

@@ -7,8 +7,8 @@ import Ledger
 import Workload
 import Yard
 
-/// Runs one cell with no approximation: a closed loop's next request comes exactly when its client has thought, and a tenant's
-/// concurrency is what it is at that moment.
+/// Runs one cell with no approximation: a closed loop's next request comes exactly when its client has thought, and a
+/// tenant's concurrency is what it is at that moment.
 struct ExactRun {
     let cell: CellSimulation
     let frontEnd: FrontEndSimulation
@@ -22,7 +22,8 @@ struct ExactRun {
         self.frontEnd = frontEnd
         self.options = options
         sink = RunSink(
-            promise: options.promise, keepsCompletions: options.keepsCompletions, keepsEndings: frontEnd.waitsForEndings)
+            promise: options.promise, keepsCompletions: options.keepsCompletions, keepsEndings: frontEnd.waitsForEndings
+        )
     }
 
     mutating func run() throws -> Simulation.Outcome {

@@ -7,14 +7,16 @@ import WaitFree
 import Workload
 import Yard
 
-/// One front end: its arrivals, its gate, its choice of a cell, and what it has sent to each cell in the present window.
+/// One front end: its arrivals, its gate, its choice of a cell, and what it has sent to each cell in the present
+/// window.
 final class FrontEndSimulation: @unchecked Sendable {
     let number: UInt16
     var arrivals: Arrivals
     private var gate: TenantGate
     private var chooser: CellChooser
     /// By cell, in the order of arrival.
-    var outgoing: [[Request]]
+    let outgoing: UnsafeMutablePointer<RequestBuffer>
+    private let cells: Int
     var refused: [Completion] = []
     private(set) var refusals: Int64 = 0
     private(set) var lastArrivalNanoseconds: Int64 = 0
@@ -26,7 +28,14 @@ final class FrontEndSimulation: @unchecked Sendable {
         self.arrivals = arrivals
         gate = TenantGate(limits: options.limits.map { $0.share(ofFrontEnds: frontEnds) })
         chooser = CellChooser(cells: cells, choice: options.cellChoice, seed: options.seed, frontEnd: number)
-        outgoing = Array(repeating: [], count: cells)
+        self.cells = cells
+        outgoing = .allocate(capacity: cells)
+        for cell in 0..<cells { (outgoing + cell).initialize(to: RequestBuffer()) }
+    }
+
+    deinit {
+        for cell in 0..<cells { outgoing[cell].deallocate() }
+        outgoing.deallocate()
     }
 
     /// Whether what ends has to be reported here before time goes on.
@@ -50,7 +59,7 @@ final class FrontEndSimulation: @unchecked Sendable {
         do {
             while arrivals.nextNanoseconds < end {
                 guard let request = try admitNext() else { continue }
-                outgoing[chooser.choose(for: request)].append(request)
+                (outgoing + chooser.choose(for: request)).pointee.append(request)
             }
         } catch {
             failure = error
@@ -74,5 +83,7 @@ extension Completion {
     }
 
     /// When the client heard of the end.
-    var endNanoseconds: Int64 { status == .rejected ? arrivalNanoseconds : max(lastTokenNanoseconds, arrivalNanoseconds) }
+    var endNanoseconds: Int64 {
+        status == .rejected ? arrivalNanoseconds : max(lastTokenNanoseconds, arrivalNanoseconds)
+    }
 }

@@ -5,7 +5,8 @@
 import Engine
 import Ledger
 
-/// Counts outcomes and, when somebody waits for them (closed-loop clients, tenants' concurrency), keeps the completions until they are fetched.
+/// Counts outcomes and, when somebody waits for them (closed-loop clients, tenants' concurrency), keeps the completions
+/// until they are fetched.
 struct RunSink: OutcomeSink, Sendable {
     var tally: Tally
     let keepsEndings: Bool

@@ -9,29 +9,38 @@ public import Yard
 
 /// A fleet's cells and their arrivals on a virtual clock.
 ///
-/// One cell is run exactly. Several are run in windows of virtual time: front ends first send everything that arrives in the window, choosing
-/// cells by the load that was posted at its start; then cells take it, each at its time, and live through the window; then they post their load. Within a
-/// window nothing is shared, so cells and front ends run on any number of threads with the same outcome.
+/// One cell is run exactly. Several are run in windows of virtual time: front ends first send everything that arrives
+/// in the window, choosing cells by the load that was posted at its start; then cells take it, each at its time, and
+/// live through the window; then they post their load. Within a window nothing is shared, so cells and front ends run
+/// on any number of threads with the same outcome.
 public struct Simulation {
     private let cells: [CellSimulation]
     private let frontEnds: [FrontEndSimulation]
     private let options: SimulationOptions
     private let pools: Int
+    private let windowNanoseconds: Int64
+
+    /// The window when none is asked for.
+    static func window(forCells cells: Int) -> Int64 { cells > 16 ? 100_000_000 : 10_000_000 }
 
     /// - Parameter sources: one for each front end, with request numbers that do not collide.
-    public init(cells configurations: [CellConfiguration], sources: [any RequestSource], options: SimulationOptions) throws {
+    public init(
+        cells configurations: [CellConfiguration], sources: [any RequestSource], options: SimulationOptions
+    ) throws {
         guard !configurations.isEmpty, let pools = configurations.first?.pools.count else {
             throw SimulationError(description: "a simulation needs at least one cell")
         }
         guard !sources.isEmpty, sources.count <= Int(UInt16.max) else {
             throw SimulationError(description: "a simulation needs 1 to \(UInt16.max) front ends, not \(sources.count)")
         }
-        guard options.windowNanoseconds > 0, options.threads > 0 else {
+        let window = options.windowNanoseconds ?? Self.window(forCells: configurations.count)
+        guard window > 0, options.threads > 0 else {
             throw SimulationError(
-                description: "window \(options.windowNanoseconds) ns and threads \(options.threads) must both be above 0")
+                description: "window \(window) ns and threads \(options.threads) must both be above 0")
         }
         self.options = options
         self.pools = pools
+        windowNanoseconds = window
         let perCell = try Self.deal(options.events, to: configurations)
         cells = try zip(configurations, perCell).map { configuration, events in
             var configuration = configuration
@@ -59,9 +68,11 @@ public struct Simulation {
         var dealt = cells.map { _ in [ReplicaEvent]() }
         for event in events.sorted(by: { ($0.atNanoseconds, $0.replica) < ($1.atNanoseconds, $1.replica) }) {
             guard let (cell, local) = cells.place(ofReplica: event.replica) else {
-                throw SimulationError(description: "an event names replica \(event.replica), which the fleet does not have")
+                throw SimulationError(
+                    description: "an event names replica \(event.replica), which the fleet does not have")
             }
-            dealt[cell].append(ReplicaEvent(atNanoseconds: event.atNanoseconds, replica: Int32(local), order: event.order))
+            dealt[cell].append(
+                ReplicaEvent(atNanoseconds: event.atNanoseconds, replica: Int32(local), order: event.order))
         }
         return dealt
     }
@@ -73,9 +84,11 @@ public struct Simulation {
             var run = ExactRun(cell: cells[0], frontEnd: frontEnds[0], options: options)
             outcome = try run.run()
         } else {
-            let pool = try WorkerPool(workers: min(options.threads, max(cells.count, frontEnds.count)), pinned: options.pinned)
+            let pool = try WorkerPool(
+                workers: min(options.threads, max(cells.count, frontEnds.count)), pinned: options.pinned)
             defer { pool.stop() }
-            let run = WindowedRun(cells: cells, frontEnds: frontEnds, pool: pool, options: options)
+            let run = WindowedRun(
+                cells: cells, frontEnds: frontEnds, pool: pool, window: windowNanoseconds, options: options)
             outcome = try run.run()
         }
         return result(&outcome)
@@ -95,7 +108,9 @@ public struct Simulation {
         for cell in cells.map(\.cell) {
             counters.add(cell.counters)
             for pool in 0..<pools {
-                for replica in cell.replicas(ofPool: pool) { usage[pool] = usage[pool] + cell.usage(ofReplica: replica) }
+                for replica in cell.replicas(ofPool: pool) {
+                    usage[pool] = usage[pool] + cell.usage(ofReplica: replica)
+                }
             }
         }
         var reading = ReadingCounts()
@@ -111,6 +126,7 @@ public struct Simulation {
                 turnedAway: counters.refusedForRoom > 0),
             cells: cells.count, windows: outcome.windows,
             decisions: options.decisionRecords > 0 ? cells.map { $0.cell.recorder?.take() ?? DecisionLog() } : [],
+            decisionsLost: cells.reduce(0) { $0 + ($1.cell.recorder?.lost ?? 0) },
             reading: reading)
     }
 }

@@ -12,7 +12,8 @@ public enum Stability: String, Sendable, Equatable {
     case overloaded
 }
 
-/// Samples outstanding tokens at evenly spaced times, thinning itself out so that it holds at most 256 samples of any run.
+/// Samples outstanding tokens at evenly spaced times, thinning itself out so that it holds at most 256 samples of any
+/// run.
 struct BacklogMonitor {
     private static let most = 256
     private(set) var samples: [Int64] = []
@@ -37,9 +38,9 @@ struct BacklogMonitor {
 
     /// Judges the arrival period (0 to the last arrival).
     ///
-    /// Overloaded: requests were turned away for lack of room, or the mean backlog rises from each fifth of the period to the next, is in the
-    /// last more than twice that of the second, and took over 5 % of the period to drain. Backlogged: it took over 5 % of the
-    /// period, and more than ten times a typical request, to drain.
+    /// Overloaded: requests were turned away for lack of room, or the mean backlog rises from each fifth of the period
+    /// to the next, is in the last more than twice that of the second, and took over 5 % of the period to drain.
+    /// Backlogged: it took over 5 % of the period, and more than ten times a typical request, to drain.
     func verdict(lastArrival: Int64, end: Int64, typicalLatencyNanoseconds: Int64, turnedAway: Bool) -> Stability {
         if turnedAway { return .overloaded }
         let drain = end - lastArrival

@@ -11,24 +11,30 @@ import Yard
 
 /// Runs cells and front ends window by window.
 ///
-/// Windows lie on a grid of `windowNanoseconds`; those in which nothing happens are skipped. In a window, a closed loop's next request comes at
-/// the end of its client's pause or at the window's end, whichever is later: the one way, beside the age of load information, in which windows show in
-/// the results.
+/// Windows lie on a grid of `window` nanoseconds; those in which nothing happens are skipped. In a window, a closed
+/// loop's next request comes at the end of its client's pause or at the window's end, whichever is later: the one way,
+/// beside the age of load information, in which windows show in the results.
 final class WindowedRun: @unchecked Sendable {
     private let cells: [CellSimulation]
     private let frontEnds: [FrontEndSimulation]
     private let pool: WorkerPool
     private let options: SimulationOptions
+    private let window: Int64
     private let board: LoadBoard<PublishedLoad>
     private let sinks: UnsafeMutablePointer<RunSink>
     private var refusedTally: Tally
     private var backlog = BacklogMonitor()
     private let waitsForEndings: Bool
     private var lastOrder: Int64 = 0
-    /// Below this many events and arrivals in the last window, the next one is run on one thread: waking the others costs more.
+    /// Below this many events and arrivals in the last window, the next one is run on one thread: waking the others
+    /// costs more.
     private static let fewEvents: UInt64 = 400
 
-    init(cells: [CellSimulation], frontEnds: [FrontEndSimulation], pool: WorkerPool, options: SimulationOptions) {
+    init(
+        cells: [CellSimulation], frontEnds: [FrontEndSimulation], pool: WorkerPool, window: Int64,
+        options: SimulationOptions
+    ) {
+        self.window = window
         self.cells = cells
         self.frontEnds = frontEnds
         self.pool = pool
@@ -50,7 +56,6 @@ final class WindowedRun: @unchecked Sendable {
     }
 
     func run() throws -> Simulation.Outcome {
-        let window = options.windowNanoseconds
         var windows: Int64 = 0
         var events: UInt64 = 0
         while true {
@@ -88,8 +93,12 @@ final class WindowedRun: @unchecked Sendable {
             }
             frontEnd.refused.removeAll(keepingCapacity: true)
         }
-        if backlog.isDue(at: start) { backlog.sample(cells.reduce(0) { $0 + $1.cell.load.outstandingTokens }, at: start) }
-        for cell in cells where cell.nextOrderNanoseconds < end { lastOrder = max(lastOrder, cell.nextOrderNanoseconds) }
+        if backlog.isDue(at: start) {
+            backlog.sample(cells.reduce(0) { $0 + $1.cell.load.outstandingTokens }, at: start)
+        }
+        for cell in cells where cell.nextOrderNanoseconds < end {
+            lastOrder = max(lastOrder, cell.nextOrderNanoseconds)
+        }
         pool.forEach(cells.count, alone: alone) { [self] number, worker in
             let cell = cells[number]
             cell.runWindow(until: end, frontEnds: frontEnds, index: number, into: &sinks[worker])

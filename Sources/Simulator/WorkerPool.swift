@@ -8,8 +8,8 @@ import Synchronization
 
 /// A fixed number of threads that run a loop's iterations together, one loop at a time.
 ///
-/// Iterations are claimed one by one, so which thread runs which is a matter of chance: an iteration may only touch what is its own.
-/// The calling thread takes part. Between loops the others spin for a moment and then sleep.
+/// Iterations are claimed one by one, so which thread runs which is a matter of chance: an iteration may only touch
+/// what is its own. The calling thread takes part. Between loops the others spin for a moment and then sleep.
 final class WorkerPool: @unchecked Sendable {
     private struct Loop {
         var generation: UInt64 = 0
@@ -27,8 +27,8 @@ final class WorkerPool: @unchecked Sendable {
     private let claimed = Atomic<Int>(0)
     private let busyWorkers = Atomic<Int>(0)
 
-    /// - Parameter pinned: binds the threads that are started here (the caller's stays as it is) to the CPUs that the topology
-    ///   gives to so many busy threads.
+    /// - Parameter pinned: binds the threads that are started here (the caller's stays as it is) to the CPUs that the
+    ///   topology gives to so many busy threads.
     init(workers: Int, pinned: Bool) throws {
         precondition(workers > 0)
         self.workers = workers
@@ -43,7 +43,8 @@ final class WorkerPool: @unchecked Sendable {
                 threads.append(thread)
             } catch {
                 stop()
-                throw SimulationError(description: "thread \(worker + 1) of \(workers): \(error); ask for fewer threads")
+                throw SimulationError(
+                    description: "thread \(worker + 1) of \(workers): \(error); ask for fewer threads")
             }
         }
     }
@@ -67,8 +68,11 @@ final class WorkerPool: @unchecked Sendable {
         threads = []
     }
 
-    /// Runs `body` for every iteration in 0..<count and returns when all are done. With `alone`, on the calling thread only.
-    func forEach(_ count: Int, alone: Bool = false, _ body: @escaping @Sendable (_ iteration: Int, _ worker: Int) -> Void) {
+    /// Runs `body` for every iteration in 0..<count and returns when all are done. With `alone`, on the calling thread
+    /// only.
+    func forEach(
+        _ count: Int, alone: Bool = false, _ body: @escaping @Sendable (_ iteration: Int, _ worker: Int) -> Void
+    ) {
         if alone || workers == 1 || count < 2 {
             for iteration in 0..<count { body(iteration, 0) }
             return

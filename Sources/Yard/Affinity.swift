@@ -9,12 +9,14 @@ enum Affinity {
     /// What related requests share; nil for a request that is related to none.
     static func key(of request: Request) -> UInt64? {
         if request.prefix.session != 0 { return SeededChoice.mix(request.prefix.session) }
-        if let hashes = request.prefix.blockHashes, request.prefix.blockHashCount > 0 { return SeededChoice.mix(hashes[0]) }
+        if let hashes = request.prefix.blockHashes, request.prefix.blockHashCount > 0 {
+            return SeededChoice.mix(hashes[0])
+        }
         return nil
     }
 
-    /// The key's `attempt`-th place among `places`, by jump consistent hashing (Lamping and Veach, 2014): one more place takes only
-    /// its share of the keys from the others.
+    /// The key's `attempt`-th place among `places`, by jump consistent hashing (Lamping and Veach, 2014): one more
+    /// place takes only its share of the keys from the others.
     static func place(of key: UInt64, attempt: Int, places: Int) -> Int {
         var key = SeededChoice.mix(key &+ UInt64(attempt) &* 0x9E37_79B9_7F4A_7C15)
         var place: Int64 = -1

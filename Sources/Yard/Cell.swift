@@ -7,15 +7,17 @@ public import Workload
 
 /// A set of replicas with the waiting room and the placement policy in front of them.
 ///
-/// A cell is told the time. It opens no socket, reads no clock, spawns no thread, shares nothing; the thread that owns it calls
+/// A cell is told the time. It opens no socket, reads no clock, spawns no thread, shares nothing; the thread that owns
+/// it calls
 ///
 /// - `submit`, `cancel` and `order` to give it a message at a time,
 /// - `advance(until:into:)` to let everything happen, in exact order, up to and including a time,
 /// - `nextEventNanoseconds` to learn when that is next worth calling,
 ///
-/// and gets outcomes through the sink. Messages at one instant come before the events of that instant, and a message can
-/// only be given for a time after the last `advance`; one that is given for an earlier time takes effect 1 ns after it. So the
-/// same messages at the same effective times give the same decisions and outcomes, however often `advance` is called in between.
+/// and gets outcomes through the sink. Messages at one instant come before the events of that instant, and a message
+/// can only be given for a time after the last `advance`; one that is given for an earlier time takes effect 1 ns after
+/// it. So the same messages at the same effective times give the same decisions and outcomes, however often `advance`
+/// is called in between.
 ///
 /// Events of different replicas at one instant happen in the order of their numbers.
 public final class Cell {
@@ -37,19 +39,8 @@ public final class Cell {
     /// What replaced (failed) replicas had used.
     var retiredUsage: [Int: ReplicaUsage] = [:]
 
-    var room: WaitingRoom
-    var inFlight: InFlightTable
     let policy: any PlacementPolicy
-    var currentLoad = CellLoad()
-    public internal(set) var counters = CellCounters()
-    /// Brought about by messages: handed over by the next `advance`.
-    var held = HeldOutcomes()
-    /// Everything up to here has happened.
-    var clockNanoseconds: Int64 = -1
-    var isClosed = false
-    var placements: UInt32 = 0
-    /// Writes the decision log when set.
-    public var recorder: DecisionRecorder?
+    let books: UnsafeMutablePointer<CellBooks>
 
     public init(configuration: CellConfiguration) throws {
         try configuration.validate()
@@ -66,8 +57,11 @@ public final class Cell {
         pools = .allocate(capacity: configuration.pools.count)
         pools.initialize(from: configuration.pools, count: configuration.pools.count)
         poolStarts = .allocate(capacity: configuration.pools.count + 1)
-        room = WaitingRoom(rules: configuration.waitingRoom)
-        inFlight = InFlightTable(initialCapacity: 2 * replicaCount, keepsRequests: configuration.keepsRequests)
+        books = .allocate(capacity: 1)
+        books.initialize(
+            to: CellBooks(
+                room: WaitingRoom(rules: configuration.waitingRoom),
+                inFlight: InFlightTable(initialCapacity: 2 * replicaCount, keepsRequests: configuration.keepsRequests)))
         let seed = SeededChoice.mix(configuration.seed &+ UInt64(configuration.number) &* 0x9E37_79B9_7F4A_7C15)
         guard let type = PlacementTable.policy(named: configuration.placement.policy) else {
             preconditionFailure("validate() let the policy '\(configuration.placement.policy)' pass")
@@ -86,6 +80,8 @@ public final class Cell {
         pools.deinitialize(count: configuration.pools.count)
         pools.deallocate()
         poolStarts.deallocate()
+        books.deinitialize(count: 1)
+        books.deallocate()
     }
 
     /// Replicas start in a seeded random order of turns, so that light load does not favour low numbers in every cell.
@@ -103,7 +99,8 @@ public final class Cell {
                 let replica = Replica(number: number, configuration: pool.replica, table: pool.table)
                 (replicas + index).initialize(to: Unmanaged.passRetained(replica))
                 (states + index).initialize(
-                    to: ReplicaState(requestLimit: Int32(clamping: limit), lastPlacement: turns[index], pool: UInt16(poolIndex))
+                    to: ReplicaState(
+                        requestLimit: Int32(clamping: limit), lastPlacement: turns[index], pool: UInt16(poolIndex))
                 )
                 index += 1
                 currentLoad.freePlaces = Int32(clamping: Int64(currentLoad.freePlaces) + limit)
@@ -120,7 +117,7 @@ public final class Cell {
     public func submit(_ request: Request, at nowNanoseconds: Int64) -> Refusal? {
         let now = effectiveTime(nowNanoseconds)
         counters.submitted += 1
-        recorder?.record(submitted: request, at: now)
+        if isRecording { recorder?.record(submitted: request, at: now) }
         let tokens = Int32(clamping: Int64(request.promptTokens) + Int64(request.outputTokens))
         if let refusal = refusal(of: request, tokens: tokens) {
             counters.refused += 1
@@ -171,8 +168,8 @@ public final class Cell {
         }
     }
 
-    /// Steps one replica up to and including `now` and holds what comes out: a replica's requests can only be taken out of
-    /// it at the time that it has reached.
+    /// Steps one replica up to and including `now` and holds what comes out: a replica's requests can only be taken out
+    /// of it at the time that it has reached.
     func catchUp(_ index: Int, to now: Int64) {
         withUnsafeMutablePointer(to: &held) { held in
             var through = CellSink(cell: self, replica: index, target: held)
@@ -187,7 +184,9 @@ public final class Cell {
         recorder?.recordClosed(at: now)
         isClosed = true
         while let request = room.popFirst(at: now) {
-            guard let entry = inFlight.remove(request.id) else { preconditionFailure("request \(request.id) waits unknown") }
+            guard let entry = inFlight.remove(request.id) else {
+                preconditionFailure("request \(request.id) waits unknown")
+            }
             leaveRoom(tokens: entry.tokens)
             counters.failed += 1
             endWithoutReplica(request, as: .failed, at: now)

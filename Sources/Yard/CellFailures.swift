@@ -8,10 +8,11 @@ import Workload
 extension Cell {
     /// Carries out an order on a replica.
     ///
-    /// A failed replica stops at once: what its chips burned until now stays counted, its requests end as failed or go back to
-    /// the waiting room (which may turn them away when it is full), and its caches are gone.
+    /// A failed replica stops at once: what its chips burned until now stays counted, its requests end as failed or go
+    /// back to the waiting room (which may turn them away when it is full), and its caches are gone.
     public func order(_ order: ReplicaOrder, replica: Int, at nowNanoseconds: Int64) {
-        precondition(replica >= 0 && replica < replicaCount, "the cell has replicas 0..<\(replicaCount), not \(replica)")
+        precondition(
+            replica >= 0 && replica < replicaCount, "the cell has replicas 0..<\(replicaCount), not \(replica)")
         let now = effectiveTime(nowNanoseconds)
         recorder?.record(order, replica: replica, at: now)
         switch order {
@@ -56,7 +57,9 @@ extension Cell {
             precondition(found, "replica \(replica) does not know its request \(request.id)")
         }
         failed.advance(until: now, into: &sink)
-        precondition(sink.completions.count == lost.count, "a failed replica ended \(sink.completions.count) of its \(lost.count) requests")
+        precondition(
+            sink.completions.count == lost.count,
+            "a failed replica ended \(sink.completions.count) of its \(lost.count) requests")
         retiredUsage[replica] = usage(ofReplica: replica)
         let fresh = Replica(number: failed.number, configuration: pool.replica, table: pool.table)
         replicas[replica].release()

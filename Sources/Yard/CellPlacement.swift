@@ -18,9 +18,11 @@ extension Cell {
     func choose(for request: Request, at now: Int64) -> Int {
         let chosen = policy.choose(for: request, at: now, among: view)
         precondition(states[chosen].accepts, "placement chose replica \(chosen), which does not accept")
-        recorder?.record(
-            placed: request.id, on: chosen, state: states[chosen], accepting: currentLoad.acceptingReplicas, at: now
-        )
+        if isRecording {
+            recorder?.record(
+                placed: request.id, on: chosen, state: states[chosen], accepting: currentLoad.acceptingReplicas, at: now
+            )
+        }
         policy.placed(request, on: chosen)
         return chosen
     }
@@ -57,7 +59,9 @@ extension Cell {
     /// Places what waits, as long as a replica accepts.
     func emptyRoom(at now: Int64) {
         while currentLoad.acceptingReplicas > 0, let request = room.popFirst(at: now) {
-            guard let entry = inFlight.find(request.id) else { preconditionFailure("request \(request.id) waits unknown") }
+            guard let entry = inFlight.find(request.id) else {
+                preconditionFailure("request \(request.id) waits unknown")
+            }
             leaveRoom(tokens: entry.tokens)
             let chosen = choose(for: request, at: now)
             inFlight.setPlace(of: request.id, to: Int32(chosen))

@@ -17,28 +17,40 @@ extension CellConfiguration {
         let replicas = pools.reduce(0) { $0 + max(0, $1.replicas) }
         if replicas == 0 { throw CellConfigurationError(description: "cell \(number) has no replicas") }
         if replicas > Self.maxReplicas {
-            throw CellConfigurationError(description: "cell \(number) has \(replicas) replicas; at most \(Self.maxReplicas) fit in one cell")
+            throw CellConfigurationError(
+                description: "cell \(number) has \(replicas) replicas; at most \(Self.maxReplicas) fit in one cell")
         }
         if number < 0 || number > Int(UInt16.max) {
             throw CellConfigurationError(description: "cell number \(number) is outside 0...\(UInt16.max)")
         }
         if pools.count > Int(UInt16.max) {
-            throw CellConfigurationError(description: "cell \(number) has \(pools.count) pools; at most \(UInt16.max) fit")
+            throw CellConfigurationError(
+                description: "cell \(number) has \(pools.count) pools; at most \(UInt16.max) fit")
         }
         for pool in pools {
-            if pool.replicas < 1 { throw CellConfigurationError(description: "pool '\(pool.name)' has \(pool.replicas) replicas in cell \(number)") }
-            if let problem = pool.replica.problem { throw CellConfigurationError(description: "pool '\(pool.name)': \(problem)") }
+            if pool.replicas < 1 {
+                throw CellConfigurationError(
+                    description: "pool '\(pool.name)' has \(pool.replicas) replicas in cell \(number)")
+            }
+            if let problem = pool.replica.problem {
+                throw CellConfigurationError(description: "pool '\(pool.name)': \(problem)")
+            }
         }
         if replicaQueueLimit < 0 {
-            throw CellConfigurationError(description: "replicaQueueLimit is \(replicaQueueLimit); 0 is one central queue")
+            throw CellConfigurationError(
+                description: "replicaQueueLimit is \(replicaQueueLimit); 0 is one central queue")
         }
-        if waitingRoom.classes.isEmpty { throw CellConfigurationError(description: "the waiting room needs at least one class") }
+        if waitingRoom.classes.isEmpty {
+            throw CellConfigurationError(description: "the waiting room needs at least one class")
+        }
         if waitingRoom.quantumTokens < 1 || waitingRoom.tenantWeights.contains(where: { $0 < 1 }) {
             throw CellConfigurationError(description: "quantumTokens and every tenant's weight must be at least 1")
         }
         if PlacementTable.policy(named: placement.policy) == nil {
             throw CellConfigurationError(
-                description: "placement '\(placement.policy)' is unknown; known are \(PlacementTable.names.joined(separator: ", "))"
+                description:
+                    "placement '\(placement.policy)' is unknown; known are "
+                    + PlacementTable.names.joined(separator: ", ")
             )
         }
     }

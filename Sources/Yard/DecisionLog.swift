@@ -56,8 +56,8 @@ public struct DecisionLog: Sendable {
 
 /// Collects a cell's decision log until its owner takes it.
 ///
-/// A cell with a recorder does everything that it does without one. The buffer is bounded: what does not fit is counted as lost,
-/// and a log with losses cannot be replayed.
+/// A cell with a recorder does everything that it does without one. The buffer is bounded: what does not fit is counted
+/// as lost, and a log with losses cannot be replayed.
 public final class DecisionRecorder {
     public let capacity: Int
     private let cell: UInt16
@@ -89,7 +89,8 @@ public final class DecisionRecorder {
         append(DecisionRecord(kind: .submitted, cell: cell, atNanoseconds: now, requestID: request.id))
         var copy = request
         if let hashes = request.prefix.blockHashes {
-            log.blockHashes.append(contentsOf: UnsafeBufferPointer(start: hashes, count: Int(request.prefix.blockHashCount)))
+            log.blockHashes.append(
+                contentsOf: UnsafeBufferPointer(start: hashes, count: Int(request.prefix.blockHashCount)))
             copy.prefix.blockHashes = nil
         }
         log.requests.append(copy)
@@ -100,7 +101,8 @@ public final class DecisionRecorder {
     }
 
     func record(_ order: ReplicaOrder, replica: Int, at now: Int64) {
-        append(DecisionRecord(kind: .ordered, detail: order.code, cell: cell, replica: Int32(replica), atNanoseconds: now))
+        append(
+            DecisionRecord(kind: .ordered, detail: order.code, cell: cell, replica: Int32(replica), atNanoseconds: now))
     }
 
     func recordClosed(at now: Int64) { append(DecisionRecord(kind: .closed, cell: cell, atNanoseconds: now)) }

@@ -14,8 +14,8 @@ public struct DecisionLogError: Error, Sendable, Equatable, CustomStringConverti
 ///     "TYDECLOG"  version  size of a record  size of a request  records  requests  hashes     (8 bytes each)
 ///     records…  requests…  hashes…                                                            (as they lie in memory)
 ///
-/// little-endian, without gaps; a file is any number of stretches one after the other. The sizes guard against a program whose
-/// records are laid out differently.
+/// little-endian, without gaps; a file is any number of stretches one after the other. The sizes guard against a
+/// program whose records are laid out differently.
 extension DecisionLog {
     private static let magic: UInt64 = 0x474F_4C43_4544_5954
     private static let version: UInt64 = 1
@@ -43,7 +43,8 @@ extension DecisionLog {
             let stretch = try decodeOne(bytes, at: &offset)
             guard let cell = stretch.records.first?.cell else { continue }
             guard stretch.records.allSatisfy({ $0.cell == cell }) else {
-                throw DecisionLogError(description: "byte \(offset): a stretch of the log is of one cell, not of several")
+                throw DecisionLogError(
+                    description: "byte \(offset): a stretch of the log is of one cell, not of several")
             }
             cells[cell, default: DecisionLog()].append(stretch)
         }
@@ -69,7 +70,9 @@ extension DecisionLog {
         else {
             throw DecisionLogError(description: "the decision log was written by another version of this program")
         }
-        let sizes = [header[4].multipliedReportingOverflow(by: header[2]), header[5].multipliedReportingOverflow(by: header[3])]
+        let sizes = [
+            header[4].multipliedReportingOverflow(by: header[2]), header[5].multipliedReportingOverflow(by: header[3]),
+        ]
         let left = UInt64(bytes.count - offset)
         guard sizes.allSatisfy({ !$0.overflow && $0.partialValue <= left }), header[6] <= left / 8,
             sizes[0].partialValue + sizes[1].partialValue + header[6] * 8 <= left
@@ -80,7 +83,9 @@ extension DecisionLog {
         let kinds = UInt8(DecisionRecord.Kind.allCases.count)
         let stride = MemoryLayout<DecisionRecord>.stride
         for record in 0..<Int(header[4]) where bytes[offset + record * stride] >= kinds {
-            throw DecisionLogError(description: "byte \(offset + record * stride): no kind of record is \(bytes[offset + record * stride])")
+            throw DecisionLogError(
+                description: "byte \(offset + record * stride): no kind of record is \(bytes[offset + record * stride])"
+            )
         }
         log.records = read(DecisionRecord.self, Int(header[4]), bytes, &offset)
         log.requests = read(Request.self, Int(header[5]), bytes, &offset)
@@ -96,7 +101,9 @@ extension DecisionLog {
         let hashes = log.requests.reduce(0) { $0 + Int($1.prefix.blockHashCount) }
         guard submitted == log.requests.count, hashes == log.blockHashes.count else {
             throw DecisionLogError(
-                description: "\(submitted) submissions, \(log.requests.count) requests and \(log.blockHashes.count) of \(hashes) hashes do not match"
+                description:
+                    "\(submitted) submissions, \(log.requests.count) requests and \(log.blockHashes.count) of \(hashes) "
+                    + "hashes do not match"
             )
         }
         return log

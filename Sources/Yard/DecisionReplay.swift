@@ -26,8 +26,8 @@ public struct DecisionReplay: Sendable {
 
     /// Gives a new cell the log's messages at their times and compares its decisions with the log's.
     ///
-    /// With the configuration that the log was made with, all agree. With another placement policy, the completions tell what it
-    /// would have made of the same requests (`PlacementRegret`).
+    /// With the configuration that the log was made with, all agree. With another placement policy, the completions
+    /// tell what it would have made of the same requests (`PlacementRegret`).
     public func run(on configuration: CellConfiguration) throws -> Outcome {
         let cell = try Cell(configuration: configuration)
         let recorder = DecisionRecorder(cell: configuration.number, capacity: max(1, 2 * log.records.count))
@@ -67,8 +67,8 @@ public struct DecisionReplay: Sendable {
         return outcome
     }
 
-    /// Decisions are compared one by one in their order; a log may end before the replay does, because it was taken while
-    /// requests were waiting.
+    /// Decisions are compared one by one in their order; a log may end before the replay does, because it was taken
+    /// while requests were waiting.
     private func compare(_ replayed: [DecisionRecord], into outcome: inout Outcome) {
         let was = log.records.filter { !$0.kind.isMessage }
         let now = replayed.filter { !$0.kind.isMessage }
@@ -89,11 +89,27 @@ public struct PlacementRegret: Sendable, Equatable {
     public var requests = 0
     public var fasterElsewhere = 0
     public var slowerElsewhere = 0
-    /// Sum and largest value of TTFT as it was minus as it would have been; the sum of the same for the end-to-end time.
+    /// Sum and largest value of TTFT as it was minus as it would have been; the sum of the same for the end-to-end
+    /// time.
     public var ttftNanoseconds: Int64 = 0
     public var largestTTFTNanoseconds: Int64 = 0
     public var largestRequestID: UInt64 = 0
     public var e2eNanoseconds: Int64 = 0
+
+    public init() {}
+
+    /// Adds the regret of other requests.
+    public mutating func add(_ other: PlacementRegret) {
+        requests += other.requests
+        fasterElsewhere += other.fasterElsewhere
+        slowerElsewhere += other.slowerElsewhere
+        ttftNanoseconds += other.ttftNanoseconds
+        e2eNanoseconds += other.e2eNanoseconds
+        if other.largestTTFTNanoseconds > largestTTFTNanoseconds {
+            largestTTFTNanoseconds = other.largestTTFTNanoseconds
+            largestRequestID = other.largestRequestID
+        }
+    }
 
     /// - Parameters: outcomes under the policy that was used and under the other one, each by request number.
     public init(was: [Completion], other: [Completion]) {

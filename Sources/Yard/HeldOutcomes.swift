@@ -38,7 +38,9 @@ extension HeldOutcomes: OutcomeSink {
     mutating func produced(_ token: TokenEvent) { outcomes.append(.produced(token)) }
     mutating func gaps(firstPicoseconds: Int64, incrementPicoseconds: Int64, steps: Int32, count: Int32) {
         outcomes.append(
-            .gaps(firstPicoseconds: firstPicoseconds, incrementPicoseconds: incrementPicoseconds, steps: steps, count: count)
+            .gaps(
+                firstPicoseconds: firstPicoseconds, incrementPicoseconds: incrementPicoseconds, steps: steps,
+                count: count)
         )
     }
 }

@@ -6,8 +6,9 @@ import Workload
 
 /// Requests of one cell that have been accepted and have not ended.
 ///
-/// Open addressing with linear probing and backward-shift deletion: one cache miss per insertion and per removal. It starts at
-/// `initialCapacity` and doubles until the cell's own bounds stop it, so that it does not allocate in steady state.
+/// Open addressing with linear probing and backward-shift deletion: one cache miss per insertion and per removal. It
+/// starts at `initialCapacity` and doubles until the cell's own bounds stop it, so that it does not allocate in steady
+/// state.
 struct InFlightTable: ~Copyable {
     struct Entry: BitwiseCopyable {
         var requestID: UInt64
@@ -96,7 +97,9 @@ struct InFlightTable: ~Copyable {
     func requests(on replica: Int32) -> [Request] {
         guard let requests else { preconditionFailure("the cell was not told to keep its requests") }
         var found: [Request] = []
-        for slot in 0..<capacity where entries[slot].tokens != 0 && entries[slot].place == replica { found.append(requests[slot]) }
+        for slot in 0..<capacity where entries[slot].tokens != 0 && entries[slot].place == replica {
+            found.append(requests[slot])
+        }
         return found.sorted { $0.id < $1.id }
     }
 

@@ -2,8 +2,8 @@
 // Why the yard turned a request away.
 //===----------------------------------------------------------------------===//
 
-/// Why a request was turned away before any replica saw it. Each refused request still ends once, with a `Completion` whose
-/// status is `rejected`.
+/// Why a request was turned away before any replica saw it. Each refused request still ends once, with a `Completion`
+/// whose status is `rejected`.
 public enum Refusal: UInt8, BitwiseCopyable, Sendable, Equatable, CaseIterable {
     /// The waiting room is full: as a whole, for the class, or for the tenant in its class.
     case roomFull, classFull, tenantFull

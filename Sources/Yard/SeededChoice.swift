@@ -2,8 +2,8 @@
 // The only dice in the yard: handed in by seed.
 //===----------------------------------------------------------------------===//
 
-/// SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014): 64 bits of state, every seed
-/// is good, and neighbouring seeds are independent.
+/// SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014): 64 bits of state,
+/// every seed is good, and neighbouring seeds are independent.
 public struct SeededChoice: BitwiseCopyable, Sendable {
     private var state: UInt64
 

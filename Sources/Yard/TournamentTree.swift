@@ -4,9 +4,9 @@
 
 /// A tournament over `count` players, each with an `Int64` key: who has the smallest, and what is it?
 ///
-/// Eight players meet in one group, and a group fills one cache line. A changed key costs one group per level, and climbing
-/// stops at the first group whose winner did not change, so that most updates touch one or two lines; finding the winner
-/// reads one line per level (5 levels for 32,768 players). Nothing is allocated after `init`.
+/// Eight players meet in one group, and a group fills one cache line. A changed key costs one group per level, and
+/// climbing stops at the first group whose winner did not change, so that most updates touch one or two lines; finding
+/// the winner reads one line per level (5 levels for 32,768 players). Nothing is allocated after `init`.
 ///
 /// Cells keep two: over the replicas' next events (an exact event queue in which every replica has one entry, and a
 /// changed entry needs no search) and over their loads. Equal keys go to the lowest number, so that order never
@@ -38,7 +38,8 @@ struct TournamentTree: BitwiseCopyable {
         levelStarts = .allocate(capacity: levels)
         levelStarts.initialize(from: starts, count: levels)
         let bytes = (total + 8) * MemoryLayout<Int64>.stride
-        keys = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64).bindMemory(to: Int64.self, capacity: total + 8)
+        keys = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64).bindMemory(
+            to: Int64.self, capacity: total + 8)
         keys.initialize(repeating: Self.never, count: total + 8)
     }
 

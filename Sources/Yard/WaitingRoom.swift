@@ -4,12 +4,12 @@
 
 import Workload
 
-/// The queue of one cell: strict order between priority classes with promotion of the starved, and inside a class deficit
-/// round robin between tenants (Shreedhar and Varghese, SIGCOMM 1995) with work counted in tokens, so that a tenant's share follows its
-/// weight whatever the sizes of its requests. First come, first served within a tenant.
+/// The queue of one cell: strict order between priority classes with promotion of the starved, and inside a class
+/// deficit round robin between tenants (Shreedhar and Varghese, SIGCOMM 1995) with work counted in tokens, so that a
+/// tenant's share follows its weight whatever the sizes of its requests. First come, first served within a tenant.
 ///
-/// Every operation takes a fixed number of steps but for the round robin's turns: one visit per tenant that cannot yet afford
-/// its head. Nodes come from a pool that doubles up to `maxWaitingRequests`.
+/// Every operation takes a fixed number of steps but for the round robin's turns: one visit per tenant that cannot yet
+/// afford its head. Nodes come from a pool that doubles up to `maxWaitingRequests`.
 struct WaitingRoom {
     private struct Node {
         var request: Request
@@ -62,7 +62,9 @@ struct WaitingRoom {
         let index = classIndex(of: request)
         if classes[index].count >= rules.classes[index].maxWaitingRequests { return .classFull }
         let tenant = Int(request.tenant)
-        if tenant < classes[index].tenants.count, classes[index].tenants[tenant].count >= rules.maxWaitingRequestsPerTenant {
+        if tenant < classes[index].tenants.count,
+            classes[index].tenants[tenant].count >= rules.maxWaitingRequestsPerTenant
+        {
             return .tenantFull
         }
         return nil
@@ -197,8 +199,16 @@ struct WaitingRoom {
         } else {
             classes[index].tenants[tenant].tail = taken.previous
         }
-        if taken.older >= 0 { nodes[Int(taken.older)].younger = taken.younger } else { classes[index].oldest = taken.younger }
-        if taken.younger >= 0 { nodes[Int(taken.younger)].older = taken.older } else { classes[index].youngest = taken.older }
+        if taken.older >= 0 {
+            nodes[Int(taken.older)].younger = taken.younger
+        } else {
+            classes[index].oldest = taken.younger
+        }
+        if taken.younger >= 0 {
+            nodes[Int(taken.younger)].older = taken.older
+        } else {
+            classes[index].youngest = taken.older
+        }
         classes[index].tenants[tenant].count -= 1
         classes[index].count -= 1
         count -= 1

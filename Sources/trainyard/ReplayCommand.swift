@@ -57,7 +57,9 @@ struct ReplayCommand: ParsableCommand {
     var quiet = false
 
     func validate() throws {
-        guard (ledger == nil) != (decisions == nil) else { throw ValidationError("give either --ledger or --decisions") }
+        guard (ledger == nil) != (decisions == nil) else {
+            throw ValidationError("give either --ledger or --decisions")
+        }
         if decisions != nil && fleet == nil { throw ValidationError("--decisions needs the --fleet that made them") }
         if decisions == nil && whatIf != nil { throw ValidationError("--what-if goes with --decisions") }
     }
@@ -65,7 +67,8 @@ struct ReplayCommand: ParsableCommand {
     func run() throws {
         if let decisions, let fleet {
             let plan = try FleetSpecification(contentsOf: fleet).plan(catalog: .builtIn, calibration: .builtIn)
-            let (text, isFaithful) = try DecisionReplayRun(path: decisions, plan: plan, seed: seed, whatIf: whatIf).run()
+            let (text, isFaithful) = try DecisionReplayRun(path: decisions, plan: plan, seed: seed, whatIf: whatIf)
+                .run()
             FileHandle.standardOutput.write(Data(text.utf8))
             if !isFaithful { throw ExitCode(1) }
             return
@@ -75,7 +78,8 @@ struct ReplayCommand: ParsableCommand {
         let runs = try store.runs().map(\.run)
         guard let chosen = runNumber == nil ? runs.last : runs.first(where: { $0.run == runNumber }) else {
             throw CommandError(
-                runNumber.map { "\(ledger) has no run \($0); `trainyard ledger` lists them" } ?? "\(ledger) has no runs")
+                runNumber.map { "\(ledger) has no run \($0); `trainyard ledger` lists them" } ?? "\(ledger) has no runs"
+            )
         }
         let arrivals = try store.arrivals(run: chosen.run)
         guard !arrivals.isEmpty else { throw CommandError("run \(chosen.run) has no requests that got a token") }

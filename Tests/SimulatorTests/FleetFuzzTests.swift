@@ -8,7 +8,8 @@ import Yard
 
 @testable import Simulator
 
-/// Whole fleets, drawn at random with everything that can go wrong in them, checked at every step against what must hold.
+/// Whole fleets, drawn at random with everything that can go wrong in them, checked at every step against what must
+/// hold.
 ///
 /// A failure prints its seed; `TRAINYARD_FUZZ_SEEDS=FIRST...LAST` runs others, as many as there is time for.
 @Suite struct FleetFuzzTests {
@@ -56,7 +57,9 @@ import Yard
         let token = Int64(dice.next(below: 20_000_000))
         let watts = idleWatts + Int64(dice.next(below: Int(maxWatts - idleWatts)))
         // 1 W × 1 ps = 10⁻³ nJ.
-        func cost(_ picoseconds: Int64) -> StepCost { StepCost(picoseconds: picoseconds / 1000 * 1000, nanojoules: picoseconds / 1000 * watts) }
+        func cost(_ picoseconds: Int64) -> StepCost {
+            StepCost(picoseconds: picoseconds / 1000 * 1000, nanojoules: picoseconds / 1000 * watts)
+        }
         let slope = Int64(dice.next(below: 3)) * 1000
         return StepTable(
             tokens: (0...2048).map { cost(step + Int64($0) * token) },
@@ -103,8 +106,10 @@ import Yard
                     let from = pool.2 * number / cells
                     defer { first += Int32(pool.2) }
                     return CellPool(
-                        name: "pool \(index)", table: pool.0, replica: pool.1, replicas: pool.2 * (number + 1) / cells - from,
-                        firstReplicaNumber: first + Int32(from), microdollarsPerReplicaHour: Int64(1 + index) * 1_000_000,
+                        name: "pool \(index)", table: pool.0, replica: pool.1,
+                        replicas: pool.2 * (number + 1) / cells - from,
+                        firstReplicaNumber: first + Int32(from),
+                        microdollarsPerReplicaHour: Int64(1 + index) * 1_000_000,
                         idleMilliwatts: idleWatts * 1000)
                 })
             configuration.number = number
@@ -127,7 +132,8 @@ import Yard
             default: order = .restore
             }
             return ReplicaEvent(
-                atNanoseconds: Int64(dice.next(below: 3_000_000_000)), replica: Int32(dice.next(below: replicas)), order: order)
+                atNanoseconds: Int64(dice.next(below: 3_000_000_000)), replica: Int32(dice.next(below: replicas)),
+                order: order)
         }
         return Scenario(
             cells: configurations, events: events, frontEnds: 1 + dice.next(below: 2), requestsPerFrontEnd: 150,
@@ -146,7 +152,9 @@ import Yard
             results.append(try Simulation(cells: scenario.cells, sources: scenario.sources(), options: options).run())
         }
         let (one, many) = (results[0], results[1])
-        #expect(one.tally.digest == many.tally.digest && one.usage == many.usage && one.counters == many.counters, "seed \(seed)")
+        #expect(
+            one.tally.digest == many.tally.digest && one.usage == many.usage && one.counters == many.counters,
+            "seed \(seed)")
         #expect(one.tally.itl == many.tally.itl && one.tally.ttft == many.tally.ttft, "seed \(seed)")
         #expect(zip(one.decisions, many.decisions).allSatisfy { $0.records == $1.records }, "seed \(seed)")
 
@@ -161,13 +169,18 @@ import Yard
             #expect(replay.isFaithful, "seed \(seed), cell \(configuration.number): \(replay.firstDifference as Any)")
         }
 
-        // Energy: between idle and maximum power for the time that steps ran, and no replica runs for longer than the run.
+        // Energy: between idle and maximum power for the time that steps ran, and no replica runs for longer than the
+        // run.
         let span = Int128(one.endNanoseconds) * 1000
         for (pool, usage) in one.usage.enumerated() {
             let replicas = scenario.cells.reduce(0) { $0 + $1.pools[pool].replicas }
             #expect(usage.busyPicoseconds <= span * Int128(replicas), "seed \(seed), pool \(pool)")
-            #expect(usage.activeNanojoules >= usage.busyPicoseconds * Int128(Self.idleWatts) / 1000, "seed \(seed), pool \(pool)")
-            #expect(usage.activeNanojoules <= usage.busyPicoseconds * Int128(Self.maxWatts) / 1000, "seed \(seed), pool \(pool)")
+            #expect(
+                usage.activeNanojoules >= usage.busyPicoseconds * Int128(Self.idleWatts) / 1000,
+                "seed \(seed), pool \(pool)")
+            #expect(
+                usage.activeNanojoules <= usage.busyPicoseconds * Int128(Self.maxWatts) / 1000,
+                "seed \(seed), pool \(pool)")
         }
     }
 
@@ -199,7 +212,8 @@ import Yard
             } else {
                 cell.advance(until: next, into: &sink)
             }
-            try check(cell, asked: asked.count, ended: sink.tally.offered, now: now, last: &last, "seed \(seed) at \(now) ns")
+            try check(
+                cell, asked: asked.count, ended: sink.tally.offered, now: now, last: &last, "seed \(seed) at \(now) ns")
         }
         cell.close(at: now + 1)
         cell.advance(until: now + 2, into: &sink)
@@ -219,20 +233,29 @@ import Yard
         let counters = cell.counters
         let gone = counters.finished + counters.cancelled + counters.failed + counters.refused
         let present = UInt64(load.waitingRequests) + UInt64(load.placedRequests)
-        try #require(counters.submitted == UInt64(asked) && counters.submitted == gone + present, "\(place): \(counters) \(load)")
+        try #require(
+            counters.submitted == UInt64(asked) && counters.submitted == gone + present, "\(place): \(counters) \(load)"
+        )
         try #require(UInt64(ended) <= gone, "\(place)")
         for replica in 0..<cell.replicaCount {
             let state = cell.load(ofReplica: replica)
-            try #require(state.freeKVBlocks >= 0 && state.freeKVBlocks <= state.totalKVBlocks, "\(place), replica \(replica): \(state)")
-            try #require(state.waitingRequests >= 0 && state.runningRequests >= 0, "\(place), replica \(replica): \(state)")
+            try #require(
+                state.freeKVBlocks >= 0 && state.freeKVBlocks <= state.totalKVBlocks,
+                "\(place), replica \(replica): \(state)")
+            try #require(
+                state.waitingRequests >= 0 && state.runningRequests >= 0, "\(place), replica \(replica): \(state)")
             let idle = state.waitingRequests == 0 && state.runningRequests == 0
             try #require(!idle || state.outstandingTokens == 0, "\(place), replica \(replica): \(state)")
             let usage = cell.usage(ofReplica: replica)
             try #require(
-                usage.busyPicoseconds >= last[replica].busyPicoseconds && usage.activeNanojoules >= last[replica].activeNanojoules
-                    && usage.steps >= last[replica].steps, "\(place), replica \(replica): \(usage) after \(last[replica])")
+                usage.busyPicoseconds >= last[replica].busyPicoseconds
+                    && usage.activeNanojoules >= last[replica].activeNanojoules
+                    && usage.steps >= last[replica].steps,
+                "\(place), replica \(replica): \(usage) after \(last[replica])")
             if idle, cell.phase(ofReplica: replica) != .failed {
-                try #require(usage.busyPicoseconds <= Int128(now + 1) * 1000, "\(place), replica \(replica): busy for longer than there was")
+                try #require(
+                    usage.busyPicoseconds <= Int128(now + 1) * 1000,
+                    "\(place), replica \(replica): busy for longer than there was")
             }
             last[replica] = usage
         }

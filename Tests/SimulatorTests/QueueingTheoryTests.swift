@@ -7,12 +7,13 @@ import Yard
 
 @testable import Simulator
 
-/// A pool of replicas that each run one request at a time, before which the others wait in the cell, is a queue of theory: the waits that
-/// are simulated must be those that Erlang's formula gives.
+/// A pool of replicas that each run one request at a time, before which the others wait in the cell, is a queue of
+/// theory: the waits that are simulated must be those that Erlang's formula gives.
 @Suite struct QueueingTheoryTests {
     /// Mean service time is `meanTokens` steps of 1 µs; a table of 16 times the mean cuts off one request in 9 million.
     private static let meanTokens = 256.0
-    private static let table = SimulationFixture.table(maxTokens: 4096, maxSequences: 1, perStep: 0, perToken: 1_000_000)
+    private static let table = SimulationFixture.table(
+        maxTokens: 4096, maxSequences: 1, perStep: 0, perToken: 1_000_000)
 
     private func cell(servers: Int) -> CellConfiguration {
         var configuration = CellConfiguration(pools: [
@@ -33,7 +34,11 @@ import Yard
         let mean = exponential ? 1 / (1 - exp(-1 / Self.meanTokens)) : Self.meanTokens
         let rate = utilisation * Double(servers) / (mean * 1e-6)
         let source = SeededSource(seed: 77, requestsPerSecond: rate, count: requests) { dice in
-            (exponential ? Int32(min(4096, max(1, (dice.exponential() * Self.meanTokens).rounded(.up)))) : Int32(Self.meanTokens), 1)
+            (
+                exponential
+                    ? Int32(min(4096, max(1, (dice.exponential() * Self.meanTokens).rounded(.up))))
+                    : Int32(Self.meanTokens), 1
+            )
         }
         var options = SimulationOptions()
         options.keepsCompletions = true
@@ -55,9 +60,12 @@ import Yard
         return blocking / (1 - utilisation * (1 - blocking))
     }
 
-    @Test(arguments: [(1, 0.3, 30_000), (1, 0.8, 60_000), (2, 0.5, 30_000), (4, 0.7, 40_000), (8, 0.9, 80_000), (4, 0.95, 120_000)])
+    @Test(arguments: [
+        (1, 0.3, 30_000), (1, 0.8, 60_000), (2, 0.5, 30_000), (4, 0.7, 40_000), (8, 0.9, 80_000), (4, 0.95, 120_000),
+    ])
     func exponentialService(servers: Int, utilisation: Double, requests: Int) throws {
-        let simulated = try simulatedWait(servers: servers, utilisation: utilisation, requests: requests, exponential: true)
+        let simulated = try simulatedWait(
+            servers: servers, utilisation: utilisation, requests: requests, exponential: true)
         let theory =
             erlangC(servers: servers, load: utilisation * Double(servers)) / (Double(servers) * (1 - utilisation))
         #expect(simulated.served == Int64(requests))

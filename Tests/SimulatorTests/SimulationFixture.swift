@@ -13,7 +13,9 @@ enum SimulationFixture {
     static func table(maxTokens: Int = 4096, maxSequences: Int = 64, perStep: Int64, perToken: Int64) -> StepTable {
         let none = StepCost(picoseconds: 0, nanojoules: 0)
         return StepTable(
-            tokens: (0...maxTokens).map { StepCost(picoseconds: perStep + Int64($0) * perToken, nanojoules: Int64($0)) },
+            tokens: (0...maxTokens).map {
+                StepCost(picoseconds: perStep + Int64($0) * perToken, nanojoules: Int64($0))
+            },
             sequences: Array(repeating: none, count: maxSequences + 1),
             decodeAttention: .init(
                 axis: .meanContext, pieces: Array(repeating: .init(base: none, slope: none), count: maxSequences + 1),
@@ -26,7 +28,8 @@ enum SimulationFixture {
     /// `replicas` equal replicas dealt to `cells` cells, 1 ms and 10 µs a token for each step.
     static func cells(
         _ cells: Int, replicas: Int, policy: String = "least-loaded", sequences: Int32 = 8, queueLimit: Int32 = 8,
-        perStep: Int64 = 1_000_000_000, perToken: Int64 = 10_000_000, change: (inout CellConfiguration) -> Void = { _ in }
+        perStep: Int64 = 1_000_000_000, perToken: Int64 = 10_000_000,
+        change: (inout CellConfiguration) -> Void = { _ in }
     ) -> [CellConfiguration] {
         let table = table(perStep: perStep, perToken: perToken)
         return (0..<cells).map { number in
@@ -87,7 +90,8 @@ final class SeededSource: RequestSource {
         now += dice.exponential() * meanGapNanoseconds
         let (prompt, output) = lengths(&dice)
         var request = Request(
-            id: firstID + UInt64(made) * stride, arrivalNanoseconds: Int64(now), promptTokens: prompt, outputTokens: output)
+            id: firstID + UInt64(made) * stride, arrivalNanoseconds: Int64(now), promptTokens: prompt,
+            outputTokens: output)
         shape(&request, &dice)
         made += 1
         return request

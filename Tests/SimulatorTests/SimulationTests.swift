@@ -12,7 +12,8 @@ import Yard
         let tally = result.tally
         return [
             tally.digest.description, "\(tally.offered) \(tally.finished) \(tally.rejected) \(tally.metBoth)",
-            "\(tally.ttft.percentilesSeconds([0.1, 0.5, 0.9, 0.99, 1]) ?? [])", "\(tally.itl.count) \(tally.itl.meanSeconds ?? 0)",
+            "\(tally.ttft.percentilesSeconds([0.1, 0.5, 0.9, 0.99, 1]) ?? [])",
+            "\(tally.itl.count) \(tally.itl.meanSeconds ?? 0)",
             "\(result.usage)", "\(result.counters)", "\(result.endNanoseconds) \(result.windows) \(result.stability)",
             "\(tally.completions.map(\.requestID).sorted() == tally.completions.map(\.requestID))",
         ].joined(separator: "\n")
@@ -44,7 +45,9 @@ import Yard
     @Test(arguments: PlacementTable.names) func anyNumberOfThreadsGivesTheSameBytes(policy: String) throws {
         let one = fingerprint(try run(cells: 6, frontEnds: 3, threads: 1, policy: policy))
         for threads in [1, 2, 4] {
-            #expect(fingerprint(try run(cells: 6, frontEnds: 3, threads: threads, policy: policy)) == one, "\(threads) threads")
+            #expect(
+                fingerprint(try run(cells: 6, frontEnds: 3, threads: threads, policy: policy)) == one,
+                "\(threads) threads")
         }
         let pinned = try run(cells: 6, frontEnds: 3, threads: 2, policy: policy) { $0.pinned = true }
         #expect(fingerprint(pinned) == one)
@@ -101,7 +104,8 @@ import Yard
             cells: SimulationFixture.cells(1, replicas: clients, sequences: 1), sources: [source], options: options
         ).run()
         #expect(result.tally.finished == Int64(10 * clients))
-        // 1 ms + 100 × 10 µs a request, alone on its replica; a second client's start is seen by an idle replica at once.
+        // 1 ms + 100 × 10 µs a request, alone on its replica; a second client's start is seen by an idle replica at
+        // once.
         let arrivals = Set(result.tally.completions.map(\.arrivalNanoseconds)).sorted()
         #expect(arrivals == (0..<10).map { Int64($0) * 502_000_000 })
         #expect(result.tally.completions.allSatisfy { $0.lastTokenNanoseconds - $0.arrivalNanoseconds == 2_000_000 })
@@ -116,11 +120,14 @@ import Yard
             options.closedLoop = ClosedLoop(concurrency: 40)
             let source = SeededSource(seed: 1, requestsPerSecond: 1, count: 2000)
             results.append(
-                try Simulation(cells: SimulationFixture.cells(4, replicas: 8), sources: [source], options: options).run())
+                try Simulation(cells: SimulationFixture.cells(4, replicas: 8), sources: [source], options: options)
+                    .run())
         }
         #expect(results[0].tally.finished == 2000)
         #expect(results[0].tally.digest == results[1].tally.digest)
-        let edges = results[0].tally.completions.flatMap { [($0.arrivalNanoseconds, 1), ($0.lastTokenNanoseconds, -1)] }
+        let edges = results[0].tally.completions.flatMap {
+            [($0.arrivalNanoseconds, 1), ($0.lastTokenNanoseconds, -1)]
+        }
         var present = 0
         var most = 0
         for (_, change) in edges.sorted(by: { $0 < $1 }) {
@@ -170,11 +177,13 @@ import Yard
     }
 
     @Test func stabilityIsJudged() throws {
-        // 8 replicas of 8 sequences; about 30 output tokens of 1.1 ms and 200 prompt tokens of 10 µs: some 1,500 requests/s.
+        // 8 replicas of 8 sequences; about 30 output tokens of 1.1 ms and 200 prompt tokens of 10 µs: some 1,500
+        // requests/s.
         func stability(_ rate: Double, count: Int, room: Int = .max) throws -> Stability {
             let source = SeededSource(seed: 3, requestsPerSecond: rate, count: count)
             return try Simulation(
-                cells: SimulationFixture.cells(1, replicas: 8) { $0.waitingRoom.maxWaitingRequests = room }, sources: [source],
+                cells: SimulationFixture.cells(1, replicas: 8) { $0.waitingRoom.maxWaitingRequests = room },
+                sources: [source],
                 options: SimulationOptions()
             ).run().stability
         }
@@ -189,12 +198,17 @@ import Yard
         for replica in 0..<24 as Range<Int32> {
             let at = Int64(replica) * 40_000_000
             events.append(
-                ReplicaEvent(atNanoseconds: at, replica: replica, order: .fail(replica.isMultiple(of: 2) ? .requeue : .fail)))
-            if replica != 5 { events.append(ReplicaEvent(atNanoseconds: at + 300_000_000, replica: replica, order: .restore)) }
+                ReplicaEvent(
+                    atNanoseconds: at, replica: replica, order: .fail(replica.isMultiple(of: 2) ? .requeue : .fail)))
+            if replica != 5 {
+                events.append(ReplicaEvent(atNanoseconds: at + 300_000_000, replica: replica, order: .restore))
+            }
         }
         var prints: [String] = []
         for threads in [1, 2, 3] {
-            let result = try run(cells: 4, frontEnds: 2, threads: threads, policy: "least-loaded") { [events] in $0.events = events }
+            let result = try run(cells: 4, frontEnds: 2, threads: threads, policy: "least-loaded") { [events] in
+                $0.events = events
+            }
             #expect(result.tally.offered == 2400)
             #expect(result.counters.requeued > 0 && result.tally.failed > 0)
             prints.append(fingerprint(result))

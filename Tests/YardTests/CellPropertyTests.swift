@@ -21,9 +21,12 @@ import Workload
             now += Int64(dice.next(below: 6000))
             switch dice.next(below: 20) {
             case 0 where next > 0: return (now, .cancel(UInt64(dice.next(below: Int(next)))))
-            case 1 where faults: return (now, .order(.fail(dice.next(below: 2) == 0 ? .fail : .requeue), dice.next(below: replicas)))
+            case 1 where faults:
+                return (now, .order(.fail(dice.next(below: 2) == 0 ? .fail : .requeue), dice.next(below: replicas)))
             case 2, 3:
-                if faults { return (now, .order(dice.next(below: 3) == 0 ? .drain : .restore, dice.next(below: replicas))) }
+                if faults {
+                    return (now, .order(dice.next(below: 3) == 0 ? .drain : .restore, dice.next(below: replicas)))
+                }
                 fallthrough
             default:
                 var request = Request(
@@ -50,8 +53,12 @@ import Workload
     }
 
     static func cell(seed: UInt64, policy: String, replicas: Int) throws -> Cell {
-        try YardFixture.cell(replicas: replicas, policy: policy, sequences: 3, queueLimit: 1, seed: seed, caching: .sessions) {
-            $0.waitingRoom.classes = [.init(name: "a"), .init(name: "b", promoteAfterNanoseconds: 50_000), .init(name: "c")]
+        try YardFixture.cell(
+            replicas: replicas, policy: policy, sequences: 3, queueLimit: 1, seed: seed, caching: .sessions
+        ) {
+            $0.waitingRoom.classes = [
+                .init(name: "a"), .init(name: "b", promoteAfterNanoseconds: 50_000), .init(name: "c"),
+            ]
             $0.waitingRoom.maxWaitingRequests = 40
         }
     }
@@ -70,7 +77,8 @@ import Workload
             for replica in 0..<5 { cell.order(.restore, replica: replica, at: cell.clockNanoseconds + 1) }
             cell.finish(into: &sink)
             let ended = Dictionary(grouping: sink.completions, by: \.requestID)
-            #expect(ended.count == asked.count && sink.completions.count == asked.count, "policy \(policy), seed \(seed)")
+            #expect(
+                ended.count == asked.count && sink.completions.count == asked.count, "policy \(policy), seed \(seed)")
             for completion in sink.completions where completion.status == .finished {
                 #expect(completion.outputTokens == asked[completion.requestID]?.outputTokens)
             }
@@ -88,8 +96,12 @@ import Workload
         #expect(Int(cell.load.acceptingReplicas) == states.filter(\.accepts).count, "\(place)")
         let places = states.filter { $0.phase == .ready }.reduce(0) { $0 + Int($1.requestLimit - $1.requests) }
         #expect(Int(cell.load.freePlaces) == places, "\(place)")
-        #expect(Int(cell.load.waitingRequests) == cell.room.count && cell.load.waitingTokens == cell.room.tokens, "\(place)")
-        #expect(cell.room.count == 0 || !states.contains(where: \.accepts), "\(place): requests wait before an open replica")
+        #expect(
+            Int(cell.load.waitingRequests) == cell.room.count && cell.load.waitingTokens == cell.room.tokens, "\(place)"
+        )
+        #expect(
+            cell.room.count == 0 || !states.contains(where: \.accepts), "\(place): requests wait before an open replica"
+        )
         #expect(cell.inFlight.count == Int(cell.load.placedRequests) + cell.room.count, "\(place)")
         for (index, state) in states.enumerated() {
             #expect(cell.loads[index] == state.loadKey)
@@ -110,7 +122,9 @@ import Workload
                 for (at, message) in Self.history(seed: seed, replicas: 5, count: 1000, faults: true) {
                     for _ in 1..<pieces {
                         let left = at - 1 - cell.clockNanoseconds
-                        if left > 0 { cell.advance(until: cell.clockNanoseconds + Int64(dice.next(below: Int(left))), into: &sink) }
+                        if left > 0 {
+                            cell.advance(until: cell.clockNanoseconds + Int64(dice.next(below: Int(left))), into: &sink)
+                        }
                     }
                     cell.advance(until: at - 1, into: &sink)
                     Self.apply(message, to: cell, at: at)
@@ -120,7 +134,8 @@ import Workload
             }
             #expect(results[0].completions == results[1].completions, "policy \(policy), seed \(seed)")
             #expect(results[0].tokens == results[1].tokens, "policy \(policy), seed \(seed)")
-            #expect(results[0].gapCount == results[1].gapCount && results[0].gapPicoseconds == results[1].gapPicoseconds)
+            #expect(
+                results[0].gapCount == results[1].gapCount && results[0].gapPicoseconds == results[1].gapPicoseconds)
         }
     }
 }

@@ -16,15 +16,22 @@ import Workload
         // Prefill of 100 tokens: 1 µs + 100 × 10 ns; two decodes: 1 µs + 10 ns each.
         #expect(completion.firstTokenNanoseconds == 1000 + 2000)
         #expect(completion.lastTokenNanoseconds == 1000 + 2000 + 2 * 1010)
-        #expect(cell.load == { var load = CellLoad(); load.acceptingReplicas = 1; load.freePlaces = 8; return load }())
+        #expect(
+            cell.load
+                == {
+                    var load = CellLoad(); load.acceptingReplicas = 1; load.freePlaces = 8; return load
+                }())
     }
 
     @Test func aFullCellQueuesThenRefuses() throws {
-        let cell = try YardFixture.cell(replicas: 2, sequences: 1, queueLimit: 1) { $0.waitingRoom.maxWaitingRequests = 3 }
+        let cell = try YardFixture.cell(replicas: 2, sequences: 1, queueLimit: 1) {
+            $0.waitingRoom.maxWaitingRequests = 3
+        }
         var sink = CollectingSink()
         var refusals: [Refusal?] = []
         for id in 0..<10 {
-            refusals.append(cell.submit(Request(id: UInt64(id), arrivalNanoseconds: 0, promptTokens: 9, outputTokens: 9), at: 0))
+            refusals.append(
+                cell.submit(Request(id: UInt64(id), arrivalNanoseconds: 0, promptTokens: 9, outputTokens: 9), at: 0))
         }
         #expect(refusals == [nil, nil, nil, nil, nil, nil, nil, .roomFull, .roomFull, .roomFull])
         #expect(cell.load.waitingRequests == 3 && cell.load.placedRequests == 4 && cell.load.freePlaces == 0)
@@ -37,7 +44,8 @@ import Workload
     @Test func whatCanNeverFitIsRefused() throws {
         let cell = try YardFixture.cell(replicas: 1)
         var sink = CollectingSink()
-        #expect(cell.submit(Request(id: 1, arrivalNanoseconds: 0, promptTokens: 2000, outputTokens: 49), at: 0) == .tooLong)
+        #expect(
+            cell.submit(Request(id: 1, arrivalNanoseconds: 0, promptTokens: 2000, outputTokens: 49), at: 0) == .tooLong)
         #expect(cell.submit(Request(id: 2, arrivalNanoseconds: 0, promptTokens: 2000, outputTokens: 48), at: 0) == nil)
         cell.close(at: 0)
         #expect(cell.submit(Request(id: 3, arrivalNanoseconds: 0, promptTokens: 1, outputTokens: 1), at: 0) == .closed)
@@ -75,10 +83,14 @@ import Workload
     @Test func drainedReplicasFinishAndTakeNothing() throws {
         let cell = try YardFixture.cell(replicas: 2)
         var sink = CollectingSink()
-        for id in 0..<4 { cell.submit(Request(id: UInt64(id), arrivalNanoseconds: 0, promptTokens: 9, outputTokens: 50), at: 0) }
+        for id in 0..<4 {
+            cell.submit(Request(id: UInt64(id), arrivalNanoseconds: 0, promptTokens: 9, outputTokens: 50), at: 0)
+        }
         cell.order(.drain, replica: 0, at: 0)
         #expect(cell.phase(ofReplica: 0) == .draining)
-        for id in 4..<8 { cell.submit(Request(id: UInt64(id), arrivalNanoseconds: 0, promptTokens: 9, outputTokens: 50), at: 0) }
+        for id in 4..<8 {
+            cell.submit(Request(id: UInt64(id), arrivalNanoseconds: 0, promptTokens: 9, outputTokens: 50), at: 0)
+        }
         cell.finish(into: &sink)
         #expect(cell.phase(ofReplica: 0) == .drained)
         #expect(sink.completions.filter { $0.replica == 0 }.count == 2)
@@ -112,7 +124,9 @@ import Workload
     @Test func aCancelledRequestEndsOnce() throws {
         let cell = try YardFixture.cell(replicas: 1, sequences: 1, queueLimit: 1)
         var sink = CollectingSink()
-        for id in 0..<4 { cell.submit(Request(id: UInt64(id), arrivalNanoseconds: 0, promptTokens: 9, outputTokens: 50), at: 0) }
+        for id in 0..<4 {
+            cell.submit(Request(id: UInt64(id), arrivalNanoseconds: 0, promptTokens: 9, outputTokens: 50), at: 0)
+        }
         cell.advance(until: 7000, into: &sink)
         for id in [0, 1, 3] as [UInt64] { #expect(cell.cancel(requestID: id, at: 7001)) }
         #expect(!cell.cancel(requestID: 0, at: 7001))

@@ -6,7 +6,9 @@ import Workload
 
 @Suite struct DecisionLogTests {
     /// Runs a random history with faults on a recording cell.
-    private func record(seed: UInt64, policy: String, blocks: UnsafeMutablePointer<UInt64>? = nil) throws
+    private func record(
+        seed: UInt64, policy: String, blocks: UnsafeMutablePointer<UInt64>? = nil
+    ) throws
         -> (cell: Cell, log: DecisionLog, sink: CollectingSink)
     {
         let cell = try CellPropertyTests.cell(seed: seed, policy: policy, replicas: 5)
@@ -27,7 +29,9 @@ import Workload
         for seed in 21...23 as ClosedRange<UInt64> {
             let (cell, log, sink) = try record(seed: seed, policy: policy)
             let outcome = try DecisionReplay(log).run(on: cell.configuration)
-            #expect(outcome.decisions > 500 && outcome.isFaithful, "\(policy), seed \(seed): \(outcome.firstDifference as Any)")
+            #expect(
+                outcome.decisions > 500 && outcome.isFaithful,
+                "\(policy), seed \(seed): \(outcome.firstDifference as Any)")
             #expect(outcome.completions == sink.completions.sorted { $0.requestID < $1.requestID })
         }
     }
@@ -77,7 +81,9 @@ import Workload
         let cell = try YardFixture.cell(replicas: 2)
         let recorder = DecisionRecorder(cell: 0, capacity: 5)
         cell.recorder = recorder
-        for id in 0..<4 { cell.submit(Request(id: UInt64(id), arrivalNanoseconds: 0, promptTokens: 1, outputTokens: 1), at: 0) }
+        for id in 0..<4 {
+            cell.submit(Request(id: UInt64(id), arrivalNanoseconds: 0, promptTokens: 1, outputTokens: 1), at: 0)
+        }
         #expect(recorder.lost == 3)
         #expect(recorder.take().records.count == 5 && recorder.take().records.isEmpty)
     }

@@ -20,7 +20,8 @@ import Workload
                 #expect(table.insert(request, tokens: 7, place: place) == isNew, "seed \(seed), round \(round)")
                 if isNew { oracle[number] = place }
             case 2:
-                #expect(table.remove(number)?.place == oracle.removeValue(forKey: number), "seed \(seed), round \(round)")
+                #expect(
+                    table.remove(number)?.place == oracle.removeValue(forKey: number), "seed \(seed), round \(round)")
             default:
                 #expect(table.find(number)?.place == oracle[number], "seed \(seed), round \(round)")
                 if oracle[number] != nil {

@@ -15,12 +15,14 @@ import Workload
                 outstandingTokens: Int64(dice.next(below: 1 << (1 + dice.next(below: 40)))),
                 waitingRequests: Int64(dice.next(below: 1 << (1 + dice.next(below: 20)))),
                 freePlaces: Int64(dice.next(below: 1 << (1 + dice.next(below: 20)))),
-                tokensPerSecond: Int64(dice.next(below: 1 << (1 + dice.next(below: 36)))), generation: UInt8(dice.next(below: 256))
+                tokensPerSecond: Int64(dice.next(below: 1 << (1 + dice.next(below: 36)))),
+                generation: UInt8(dice.next(below: 256))
             )
             let read = PublishedLoad(packed: load.packed)
             #expect(read.generation == load.generation)
             for (was, sent, digits) in [
-                (load.outstandingTokens, read.outstandingTokens, 4096), (load.waitingRequests, read.waitingRequests, 128),
+                (load.outstandingTokens, read.outstandingTokens, 4096),
+                (load.waitingRequests, read.waitingRequests, 128),
                 (load.freePlaces, read.freePlaces, 256), (load.tokensPerSecond, read.tokensPerSecond, 512),
             ] as [(Int64, Int64, Int64)] {
                 #expect(sent <= was && was - sent <= was / digits, "\(was) came out as \(sent)")
@@ -54,7 +56,8 @@ import Workload
 
     @Test func sessionsStayWhileTheirCellIsNotOverloaded() {
         var chooser = CellChooser(cells: 8, choice: CellChoice(), seed: 1, frontEnd: 0)
-        let board = LoadBoard<PublishedLoad>.allocate(rows: 8, showing: PublishedLoad(outstandingTokens: 10_000, freePlaces: 100))
+        let board = LoadBoard<PublishedLoad>.allocate(
+            rows: 8, showing: PublishedLoad(outstandingTokens: 10_000, freePlaces: 100))
         defer { board.deallocate() }
         for cell in 0..<8 {
             board.publish(PublishedLoad(outstandingTokens: 100_000, freePlaces: 1000, generation: 1), row: cell)
@@ -89,7 +92,8 @@ import Workload
 
     @Test func gatesHoldRatesAndConcurrency() {
         var gate = TenantGate(limits: [
-            TenantLimits(), TenantLimits(requestsPerMinute: 60), TenantLimits(tokensPerMinute: 6000), TenantLimits(maxConcurrent: 2),
+            TenantLimits(), TenantLimits(requestsPerMinute: 60), TenantLimits(tokensPerMinute: 6000),
+            TenantLimits(maxConcurrent: 2),
         ])
         func ask(_ tenant: UInt16, _ now: Int64) -> GateRefusal? {
             var asked = request(1)
@@ -168,7 +172,9 @@ import Workload
             var sent: UInt64 = 0
             var received: UInt64 = 0
             while received < count {
-                if sent < count, case .sent = port.submit(request(sent, session: sent % 7), at: Int64(sent)) { sent += 1 }
+                if sent < count, case .sent = port.submit(request(sent, session: sent % 7), at: Int64(sent)) {
+                    sent += 1
+                }
                 received += UInt64(
                     port.takeReplies { if case .completed(let done) = $0 { back[done.requestID, default: 0] += 1 } })
             }

@@ -10,7 +10,8 @@ import Workload
         var sink = CollectingSink()
         for id in 0..<requests {
             cell.submit(
-                Request(id: UInt64(id), arrivalNanoseconds: Int64(id) * gapNanoseconds, promptTokens: 20, outputTokens: 5),
+                Request(
+                    id: UInt64(id), arrivalNanoseconds: Int64(id) * gapNanoseconds, promptTokens: 20, outputTokens: 5),
                 into: &sink
             )
         }
@@ -22,7 +23,9 @@ import Workload
     }
 
     @Test func roundRobinTakesTurns() throws {
-        #expect(try counts("round-robin", replicas: 7, requests: 70, gapNanoseconds: 9000) == Array(repeating: 10, count: 7))
+        #expect(
+            try counts("round-robin", replicas: 7, requests: 70, gapNanoseconds: 9000) == Array(repeating: 10, count: 7)
+        )
     }
 
     /// One request at a time: a policy that sends ties to the first replica would send all of them there.
@@ -39,7 +42,8 @@ import Workload
     @Test func leastLoadedGoesToTheFewestTokens() throws {
         let cell = try YardFixture.cell(replicas: 3)
         for (id, prompt) in [(0, 500), (1, 100), (2, 300)] {
-            cell.submit(Request(id: UInt64(id), arrivalNanoseconds: 0, promptTokens: Int32(prompt), outputTokens: 1), at: 0)
+            cell.submit(
+                Request(id: UInt64(id), arrivalNanoseconds: 0, promptTokens: Int32(prompt), outputTokens: 1), at: 0)
         }
         let small = (0..<3).first { cell.states[$0].tokens == 101 }!
         cell.submit(Request(id: 3, arrivalNanoseconds: 0, promptTokens: 150, outputTokens: 1), at: 0)

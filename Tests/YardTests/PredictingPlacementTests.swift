@@ -7,7 +7,9 @@ import Workload
 
 /// The policies that know what a request would see: prefixes, sessions, promises, prices, joules.
 @Suite struct PredictingPlacementTests {
-    private func request(_ id: UInt64, at now: Int64 = 0, prompt: Int32 = 100, output: Int32 = 20, session: UInt64 = 0, shared: Int32 = 0)
+    private func request(
+        _ id: UInt64, at now: Int64 = 0, prompt: Int32 = 100, output: Int32 = 20, session: UInt64 = 0, shared: Int32 = 0
+    )
         -> Request
     {
         var request = Request(id: id, arrivalNanoseconds: now, promptTokens: prompt, outputTokens: output)
@@ -58,7 +60,8 @@ import Workload
     }
 
     @Test func aCachedPrefixIsOutweighedByLoad() throws {
-        let cell = try YardFixture.cell(replicas: 4, policy: "prefix-aware", sequences: 16, queueLimit: 16, caching: .sessions)
+        let cell = try YardFixture.cell(
+            replicas: 4, policy: "prefix-aware", sequences: 16, queueLimit: 16, caching: .sessions)
         var sink = CollectingSink()
         cell.submit(request(1, prompt: 400, session: 5), into: &sink)
         cell.finish(into: &sink)
@@ -113,19 +116,24 @@ import Workload
         func table(step: Int64, joules: Int64) -> StepTable {
             let none = StepCost(picoseconds: 0, nanojoules: 0)
             return StepTable(
-                tokens: (0...4096).map { StepCost(picoseconds: step + Int64($0) * step / 100, nanojoules: joules * (1000 + 10 * Int64($0))) },
+                tokens: (0...4096).map {
+                    StepCost(picoseconds: step + Int64($0) * step / 100, nanojoules: joules * (1000 + 10 * Int64($0)))
+                },
                 sequences: Array(repeating: none, count: 65),
                 decodeAttention: .init(
-                    axis: .meanContext, pieces: Array(repeating: .init(base: none, slope: none), count: 65), piecesPerBatch: 1,
+                    axis: .meanContext, pieces: Array(repeating: .init(base: none, slope: none), count: 65),
+                    piecesPerBatch: 1,
                     shift: 20, roundUp: 0),
                 prefillAttention: .linear(base: none, perPairShifted20: none, perContextTokenShifted20: none))
         }
         var configuration = CellConfiguration(pools: [
             CellPool(
-                name: "quick", table: table(step: 2_000_000_000, joules: quickJoules), replica: YardFixture.replica(sequences: 16),
+                name: "quick", table: table(step: 2_000_000_000, joules: quickJoules),
+                replica: YardFixture.replica(sequences: 16),
                 replicas: 8, microdollarsPerReplicaHour: quickPrice),
             CellPool(
-                name: "slow", table: table(step: 20_000_000_000, joules: slowJoules), replica: YardFixture.replica(sequences: 16),
+                name: "slow", table: table(step: 20_000_000_000, joules: slowJoules),
+                replica: YardFixture.replica(sequences: 16),
                 replicas: 8, firstReplicaNumber: 8, microdollarsPerReplicaHour: slowPrice),
         ])
         configuration.placement.policy = policy
@@ -182,7 +190,9 @@ import Workload
             let done = sink.completions[index]
             #expect((done.firstTokenNanoseconds - now) * 1000 == predicted.ttftPicoseconds)
             let after = cell.usage(ofReplica: 0)
-            #expect(done.lastTokenNanoseconds - done.firstTokenNanoseconds == predicted.tpotPicoseconds * Int64(output - 1) / 1000)
+            #expect(
+                done.lastTokenNanoseconds - done.firstTokenNanoseconds == predicted.tpotPicoseconds * Int64(output - 1)
+                    / 1000)
             // One decode step fewer than the predicted outputs: the prefill yields the first token.
             let energy = Int64(after.activeNanojoules - before.activeNanojoules)
             #expect(abs(energy - predicted.addedNanojoules) <= 1)

@@ -18,7 +18,9 @@ import Testing
             keys[player] = key
             let smallest = keys.min() ?? .max
             #expect(tree.minimum == smallest, "count \(count), round \(round)")
-            if smallest != .max { #expect(tree.winner == keys.firstIndex(of: smallest), "count \(count), round \(round)") }
+            if smallest != .max {
+                #expect(tree.winner == keys.firstIndex(of: smallest), "count \(count), round \(round)")
+            }
             #expect(tree[player] == key)
         }
     }

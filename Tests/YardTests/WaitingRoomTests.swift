@@ -53,8 +53,12 @@ import Workload
         rules.quantumTokens = 500
         var room = WaitingRoom(rules: rules)
         var dice = SeededChoice(seed: 7)
-        for id in 0..<4000 { _ = append(request(UInt64(id), tenant: 0, tokens: Int32(50 + dice.next(below: 3000))), to: &room) }
-        for id in 4000..<40000 { _ = append(request(UInt64(id), tenant: 1, tokens: Int32(10 + dice.next(below: 90))), to: &room) }
+        for id in 0..<4000 {
+            _ = append(request(UInt64(id), tenant: 0, tokens: Int32(50 + dice.next(below: 3000))), to: &room)
+        }
+        for id in 4000..<40000 {
+            _ = append(request(UInt64(id), tenant: 1, tokens: Int32(10 + dice.next(below: 90))), to: &room)
+        }
         var served: [Int64] = [0, 0]
         while served[0] + served[1] < 900_000, let next = room.popFirst(at: 1) {
             served[Int(next.tenant)] += Int64(next.promptTokens + next.outputTokens)
@@ -103,11 +107,15 @@ import Workload
                 #expect((popped == nil) == inside.isEmpty, "seed \(seed), \(now)")
                 if let popped { #expect(inside.removeValue(forKey: popped.id) != nil, "seed \(seed), \(now)") }
             default:
-                guard let id = inside.keys.sorted().dropFirst(dice.next(below: inside.count + 1)).first else { continue }
+                guard let id = inside.keys.sorted().dropFirst(dice.next(below: inside.count + 1)).first else {
+                    continue
+                }
                 #expect(room.remove(node: inside[id]!.node).id == id)
                 inside[id] = nil
             }
-            #expect(room.count == inside.count && room.tokens == inside.values.reduce(0) { $0 + $1.tokens }, "seed \(seed), \(now)")
+            #expect(
+                room.count == inside.count && room.tokens == inside.values.reduce(0) { $0 + $1.tokens },
+                "seed \(seed), \(now)")
         }
     }
 }

@@ -13,7 +13,9 @@ enum YardFixture {
     static func table(maxTokens: Int = 4096, maxSequences: Int = 64, perStep: Int64 = 0, perToken: Int64) -> StepTable {
         let none = StepCost(picoseconds: 0, nanojoules: 0)
         return StepTable(
-            tokens: (0...maxTokens).map { StepCost(picoseconds: perStep + Int64($0) * perToken, nanojoules: Int64($0)) },
+            tokens: (0...maxTokens).map {
+                StepCost(picoseconds: perStep + Int64($0) * perToken, nanojoules: Int64($0))
+            },
             sequences: Array(repeating: none, count: maxSequences + 1),
             decodeAttention: .init(
                 axis: .meanContext, pieces: Array(repeating: .init(base: none, slope: none), count: maxSequences + 1),
@@ -23,11 +25,14 @@ enum YardFixture {
         )
     }
 
-    static func replica(sequences: Int32 = 4, kvBlocks: Int32 = 4096, caching: ReplicaConfiguration.PrefixCaching = .off)
+    static func replica(
+        sequences: Int32 = 4, kvBlocks: Int32 = 4096, caching: ReplicaConfiguration.PrefixCaching = .off
+    )
         -> ReplicaConfiguration
     {
         ReplicaConfiguration(
-            maxSequences: sequences, maxModelTokens: 2048, maxBatchedTokens: 4096, kvBlocks: kvBlocks, prefixCaching: caching
+            maxSequences: sequences, maxModelTokens: 2048, maxBatchedTokens: 4096, kvBlocks: kvBlocks,
+            prefixCaching: caching
         )
     }
 

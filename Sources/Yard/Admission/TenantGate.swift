@@ -19,12 +19,13 @@ public struct TenantLimits: Sendable, Equatable {
 
     public var isUnlimited: Bool { requestsPerMinute == nil && tokensPerMinute == nil && maxConcurrent == nil }
 
-    /// One front end's share of the limits, rounded up so that none becomes zero. Front ends share nothing, so a fleet with
-    /// several lets a tenant have its full rate only when its requests reach all of them.
+    /// One front end's share of the limits, rounded up so that none becomes zero. Front ends share nothing, so a fleet
+    /// with several lets a tenant have its full rate only when its requests reach all of them.
     public func share(ofFrontEnds frontEnds: Int) -> TenantLimits {
         func dealt(_ limit: Int64?) -> Int64? { limit.map { ($0 + Int64(frontEnds) - 1) / Int64(frontEnds) } }
         return TenantLimits(
-            requestsPerMinute: dealt(requestsPerMinute), tokensPerMinute: dealt(tokensPerMinute), maxConcurrent: dealt(maxConcurrent)
+            requestsPerMinute: dealt(requestsPerMinute), tokensPerMinute: dealt(tokensPerMinute),
+            maxConcurrent: dealt(maxConcurrent)
         )
     }
 }
@@ -57,7 +58,8 @@ public struct TenantGate: Sendable {
         isOpen = limits.allSatisfy(\.isUnlimited)
     }
 
-    /// Takes a request's share of its tenant's limits, or says why not and when to come back; a refused request takes nothing.
+    /// Takes a request's share of its tenant's limits, or says why not and when to come back; a refused request takes
+    /// nothing.
     public mutating func admit(_ request: Request, at nowNanoseconds: Int64) -> GateRefusal? {
         let index = Int(request.tenant)
         if isOpen || index >= tenants.count { return nil }

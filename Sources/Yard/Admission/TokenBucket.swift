@@ -25,8 +25,8 @@ struct TokenBucket: BitwiseCopyable {
         filledAtNanoseconds = nowNanoseconds
     }
 
-    /// Nanoseconds until `units` can be taken; 0 when they can be now. What exceeds a whole bucket is let through when the bucket
-    /// is full, and leaves a debt.
+    /// Nanoseconds until `units` can be taken; 0 when they can be now. What exceeds a whole bucket is let through when
+    /// the bucket is full, and leaves a debt.
     mutating func waitNanoseconds(for units: Int64, at nowNanoseconds: Int64) -> Int64 {
         fill(to: nowNanoseconds)
         let wanted = Int128(min(units, perMinute)) * Int128(Self.minute)

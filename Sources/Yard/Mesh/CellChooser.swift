@@ -7,7 +7,8 @@ public import Workload
 
 /// How front ends choose between cells.
 public struct CellChoice: Sendable, Equatable {
-    /// Requests of one session (or with one beginning) go to one cell as long as its load stays below `affinityBound` times the mean.
+    /// Requests of one session (or with one beginning) go to one cell as long as its load stays below `affinityBound`
+    /// times the mean.
     public var affinity = true
     public var affinityBound = 1.25
     /// How old a front end lets its picture of the cells become before it looks at the board again.
@@ -18,13 +19,13 @@ public struct CellChoice: Sendable, Equatable {
 
 /// One front end's picture of the cells, and its choice among them.
 ///
-/// Related requests go where they went before: a key that names their session, or else their first block, is hashed to a
-/// cell, and to another one by the next hash while the cell's load exceeds the bound (consistent hashing with bounded
-/// loads, Mirrokni, Thorup and Zadimoghaddam, SODA 2018). All others go to the less loaded of two cells drawn at random. A
-/// cell without a free place loses against one that has some.
+/// Related requests go where they went before: a key that names their session, or else their first block, is hashed to
+/// a cell, and to another one by the next hash while the cell's load exceeds the bound (consistent hashing with bounded
+/// loads, Mirrokni, Thorup and Zadimoghaddam, SODA 2018). All others go to the less loaded of two cells drawn at
+/// random. A cell without a free place loses against one that has some.
 ///
-/// Between two looks at the board the front end adds what it sent itself, so that a burst does not all go to the cell that was
-/// empty at the last look. Choosing takes a fixed number of steps; looking takes one load per cell.
+/// Between two looks at the board the front end adds what it sent itself, so that a burst does not all go to the cell
+/// that was empty at the last look. Choosing takes a fixed number of steps; looking takes one load per cell.
 public struct CellChooser: Sendable {
     public let cells: Int
     public let choice: CellChoice

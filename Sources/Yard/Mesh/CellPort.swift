@@ -13,9 +13,9 @@ import Workload
 ///         port.bell.sleep(forAtMost: next - clock.now, unless: { port.hasMessages })
 ///     }
 ///
-/// An outcome whose ring is full waits in the cell's own buffer, in order, and as long as something waits for a front end, no
-/// message of that front end is taken: its inbox fills, and its next request is refused. So the buffer is bounded by what the requests in
-/// flight can still produce.
+/// An outcome whose ring is full waits in the cell's own buffer, in order, and as long as something waits for a front
+/// end, no message of that front end is taken: its inbox fills, and its next request is refused. So the buffer is
+/// bounded by what the requests in flight can still produce.
 public final class CellPort {
     public let cell: Cell
     private let mesh: Mesh
@@ -54,7 +54,13 @@ public final class CellPort {
         outboxes.retry()
         cell.advance(until: nowNanoseconds, into: &outboxes)
         for frontEnd in 0..<mesh.frontEnds where outboxes.isClear(frontEnd: frontEnd) {
-            _ = mesh.inbox(frontEnd: frontEnd, cell: number).drain { take($0, at: nowNanoseconds) }
+            let inbox = mesh.inbox(frontEnd: frontEnd, cell: number)
+            while let message = inbox.peek() {
+                // A request that came in after the caller read its clock waits for the next turn: nothing begins before it arrived.
+                if case .submit(let request) = message, request.arrivalNanoseconds > nowNanoseconds { break }
+                _ = inbox.pop()
+                take(message, at: nowNanoseconds)
+            }
         }
         // Messages took effect 1 ns after what had happened; what they brought about at once goes out in this turn.
         cell.advance(until: nowNanoseconds + 1, into: &outboxes)
@@ -125,6 +131,7 @@ struct OutboxSink: OutcomeSink {
     }
 
     mutating func gaps(firstPicoseconds: Int64, incrementPicoseconds: Int64, steps: Int32, count: Int32) {
-        observer?.gaps(firstPicoseconds: firstPicoseconds, incrementPicoseconds: incrementPicoseconds, steps: steps, count: count)
+        observer?.gaps(
+            firstPicoseconds: firstPicoseconds, incrementPicoseconds: incrementPicoseconds, steps: steps, count: count)
     }
 }

@@ -19,10 +19,12 @@ public enum CellReply: BitwiseCopyable, Sendable, Equatable {
     case produced(TokenEvent)
 }
 
-/// Front ends × cells of bounded rings in both directions, the board on which cells post their load, and a bell per cell.
+/// Front ends × cells of bounded rings in both directions, the board on which cells post their load, and a bell per
+/// cell.
 ///
-/// Each ring has one producing and one consuming thread: the front end's and the cell's. The dispatch path through it (`FrontEndPort.submit`,
-/// `CellPort.takeMessages`) takes no lock, makes no system call unless the cell sleeps, and allocates nothing.
+/// Each ring has one producing and one consuming thread: the front end's and the cell's. The dispatch path through it
+/// (`FrontEndPort.submit`, `CellPort.takeMessages`) takes no lock, makes no system call unless the cell sleeps, and
+/// allocates nothing.
 public final class Mesh: Sendable {
     public let frontEnds: Int
     public let cells: Int
@@ -30,37 +32,57 @@ public final class Mesh: Sendable {
     let inboxes: [SPSCRing<CellMessage>]
     let outboxes: [SPSCRing<CellReply>]
     public let cellBells: [Doorbell]
+    private let memory: MeshMemory
 
     /// - Parameters:
     ///   - inboxCapacity: messages on the way from one front end to one cell, a power of two.
     ///   - outboxCapacity: outcomes on the way back, a power of two.
-    /// - Throws: `Doorbell.CreationError` when the process has no file descriptors left.
-    public init(frontEnds: Int, cells: Int, inboxCapacity: Int = 1024, outboxCapacity: Int = 4096) throws {
+    ///   - nodes: for each cell the NUMA node on which its rings should lie; nil for ordinary memory.
+    /// - Throws: `Doorbell.CreationError` when the process has no file descriptors left, `NodeMemory.AllocationError`
+    ///   when there is no memory.
+    public init(
+        frontEnds: Int, cells: Int, inboxCapacity: Int = 1024, outboxCapacity: Int = 4096, nodes: [Int]? = nil
+    ) throws {
         precondition(frontEnds > 0 && frontEnds <= Int(UInt16.max) && cells > 0)
         self.frontEnds = frontEnds
         self.cells = cells
-        board = .allocate(rows: cells, showing: PublishedLoad(freePlaces: 1))
-        inboxes = (0..<frontEnds * cells).map { _ in .allocate(capacity: inboxCapacity) }
-        outboxes = (0..<frontEnds * cells).map { _ in .allocate(capacity: outboxCapacity) }
+        let inboxBytes = Self.wholeLines(SPSCRing<CellMessage>.byteCount(capacity: inboxCapacity))
+        let outboxBytes = Self.wholeLines(SPSCRing<CellReply>.byteCount(capacity: outboxCapacity))
+        let memory = try MeshMemory(cells: cells, byteCount: frontEnds * (inboxBytes + outboxBytes), nodes: nodes)
         var bells: [Doorbell] = []
         do {
             for _ in 0..<cells { bells.append(try Doorbell()) }
         } catch {
             for bell in bells { bell.close() }
-            for ring in inboxes { ring.deallocate() }
-            for ring in outboxes { ring.deallocate() }
-            board.deallocate()
+            memory.deallocate()
             throw error
+        }
+        self.memory = memory
+        board = .allocate(rows: cells, showing: PublishedLoad(freePlaces: 1))
+        inboxes = (0..<frontEnds * cells).map { path in
+            let (frontEnd, cell) = path.quotientAndRemainder(dividingBy: cells)
+            return SPSCRing(in: memory.base(ofCell: cell) + frontEnd * inboxBytes, capacity: inboxCapacity)
+        }
+        outboxes = (0..<frontEnds * cells).map { path in
+            let (frontEnd, cell) = path.quotientAndRemainder(dividingBy: cells)
+            let start = memory.base(ofCell: cell) + frontEnds * inboxBytes + frontEnd * outboxBytes
+            return SPSCRing(in: start, capacity: outboxCapacity)
         }
         cellBells = bells
     }
 
     deinit {
-        for ring in inboxes { ring.deallocate() }
-        for ring in outboxes { ring.deallocate() }
         for bell in cellBells { bell.close() }
         board.deallocate()
+        memory.deallocate()
     }
+
+    private static func wholeLines(_ byteCount: Int) -> Int {
+        (byteCount + CacheLine.byteCount - 1) / CacheLine.byteCount * CacheLine.byteCount
+    }
+
+    /// Where the rings of a cell lie, for people: asked of the kernel, page by page.
+    public func memoryPlacement(ofCell cell: Int) -> String { memory.placement(ofCell: cell) }
 
     func inbox(frontEnd: Int, cell: Int) -> SPSCRing<CellMessage> { inboxes[frontEnd * cells + cell] }
     func outbox(frontEnd: Int, cell: Int) -> SPSCRing<CellReply> { outboxes[frontEnd * cells + cell] }
@@ -90,7 +112,8 @@ public struct FrontEndPort: Sendable {
         case refused(Refusal, retryAfterNanoseconds: Int64)
     }
 
-    /// Sends a request to a cell. The request's `frontEnd` is set to this one; its completion comes back through `takeReplies`.
+    /// Sends a request to a cell. The request's `frontEnd` is set to this one; its completion comes back through
+    /// `takeReplies`.
     /// - Parameter wanted: the cell that must take it, for callers that address one; nil chooses.
     public mutating func submit(_ request: Request, at nowNanoseconds: Int64, cell wanted: Int? = nil) -> Dispatch {
         if let refused = gate.admit(request, at: nowNanoseconds) {

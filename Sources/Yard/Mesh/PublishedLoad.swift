@@ -4,8 +4,8 @@
 
 public import WaitFree
 
-/// A cell's state as front ends see it, packed into one word of the load board. Counts are rounded down by less than one part in
-/// 2⁷ (waiting), 2⁸ (places), 2⁹ (rate) and 2¹² (tokens).
+/// A cell's state as front ends see it, packed into one word of the load board. Counts are rounded down by less than
+/// one part in 2⁷ (waiting), 2⁸ (places), 2⁹ (rate) and 2¹² (tokens).
 public struct PublishedLoad: PackedInWord, Sendable, Equatable {
     /// Tokens waiting or placed and not ended.
     public var outstandingTokens: Int64
@@ -46,7 +46,8 @@ public struct PublishedLoad: PackedInWord, Sendable, Equatable {
             | Self.places.code(freePlaces) << 22 | Self.rate.code(tokensPerSecond) << 8 | UInt64(generation)
     }
 
-    /// How long a client should wait before it tries again: until what waits has drained at the present rate, between 1 and 60 seconds.
+    /// How long a client should wait before it tries again: until what waits has drained at the present rate, between 1
+    /// and 60 seconds.
     public var retryAfterNanoseconds: Int64 {
         guard tokensPerSecond > 0 else { return 1_000_000_000 }
         let seconds = outstandingTokens / tokensPerSecond

@@ -4,8 +4,8 @@
 
 import Workload
 
-/// Among candidates that are predicted to keep the promise, the one on which the request's share of the replica's time costs
-/// least. Replicas without a price all count alike, so that a fleet without prices is placed by time alone.
+/// Among candidates that are predicted to keep the promise, the one on which the request's share of the replica's time
+/// costs least. Replicas without a price all count alike, so that a fleet without prices is placed by time alone.
 final class CostAwarePlacement: PlacementPolicy {
     static let name = "cost-aware"
     static let summary = "the cheapest replica time among candidates that keep the promise, across pools"

@@ -4,8 +4,9 @@
 
 import Workload
 
-/// Among candidates that are predicted to keep the promise, the one whose chips would burn the least more than they do without
-/// the request. That packs a memory-bound batch, where one more sequence adds little, before it wakes an idle replica.
+/// Among candidates that are predicted to keep the promise, the one whose chips would burn the least more than they do
+/// without the request. That packs a memory-bound batch, where one more sequence adds little, before it wakes an idle
+/// replica.
 final class EnergyAwarePlacement: PlacementPolicy {
     static let name = "energy-aware"
     static let summary = "the fewest added joules among candidates that keep the promise, across pools"

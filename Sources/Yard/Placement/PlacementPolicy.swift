@@ -6,8 +6,8 @@ import Workload
 
 /// Chooses the replica for a request, with exact knowledge of one cell.
 ///
-/// A policy is told the time and its seed and decides the same for the same history. It owns whatever memory of past placements it
-/// wants, bounded. To add one: write a file with a conforming class, and name it in `PlacementTable.all`.
+/// A policy is told the time and its seed and decides the same for the same history. It owns whatever memory of past
+/// placements it wants, bounded. To add one: write a file with a conforming class, and name it in `PlacementTable.all`.
 protocol PlacementPolicy: AnyObject, SendableMetatype {
     /// The name in fleet files.
     static var name: String { get }

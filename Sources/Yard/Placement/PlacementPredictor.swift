@@ -36,17 +36,19 @@ struct Prediction {
         var tpotMicroseconds: UInt32
 
         init(of request: Request, otherwise choice: PlacementChoice) {
-            ttftMicroseconds = request.ttftTargetMicroseconds > 0 ? request.ttftTargetMicroseconds : choice.ttftTargetMicroseconds
-            tpotMicroseconds = request.tpotTargetMicroseconds > 0 ? request.tpotTargetMicroseconds : choice.tpotTargetMicroseconds
+            ttftMicroseconds =
+                request.ttftTargetMicroseconds > 0 ? request.ttftTargetMicroseconds : choice.ttftTargetMicroseconds
+            tpotMicroseconds =
+                request.tpotTargetMicroseconds > 0 ? request.tpotTargetMicroseconds : choice.tpotTargetMicroseconds
         }
     }
 }
 
 /// Predicts from a replica's counts and its step table, in a fixed number of steps.
 ///
-/// The model: everything that waits is prefilled first, then this request; a request beyond the free slots waits for sequences to
-/// end, which they do evenly. Decoding goes on in the batch as it would be with this request, at the mean context of what the replica
-/// holds (each sequence at its full length, so that the prediction errs on the slow side).
+/// The model: everything that waits is prefilled first, then this request; a request beyond the free slots waits for
+/// sequences to end, which they do evenly. Decoding goes on in the batch as it would be with this request, at the mean
+/// context of what the replica holds (each sequence at its full length, so that the prediction errs on the slow side).
 struct PlacementPredictor {
     let table: StepTable
     let configuration: ReplicaConfiguration
@@ -72,7 +74,9 @@ struct PlacementPredictor {
             ttft += prefill(tokens: queued, contextTokens: 0).picoseconds
         }
         // The step that is running now ends, on average, after half of it.
-        if load.runningRequests > 0 { ttft += decodeStep(sequences: load.runningRequests, contextTokens: context).picoseconds / 2 }
+        if load.runningRequests > 0 {
+            ttft += decodeStep(sequences: load.runningRequests, contextTokens: context).picoseconds / 2
+        }
         if present >= slots {
             // Sequences end evenly over the steps that the present ones still need.
             let stepsLeft = load.outstandingTokens / Int64(max(present, 1))
@@ -90,7 +94,9 @@ struct PlacementPredictor {
     /// What the chips draw anyway while a step would run.
     private func idle(for step: StepCost) -> StepCost {
         // 1 mW × 1 ps = 10⁻⁶ nJ.
-        StepCost(picoseconds: step.picoseconds, nanojoules: Int64(Int128(step.picoseconds) * Int128(idleMilliwatts) / 1_000_000))
+        StepCost(
+            picoseconds: step.picoseconds,
+            nanojoules: Int64(Int128(step.picoseconds) * Int128(idleMilliwatts) / 1_000_000))
     }
 
     /// Prefill of so many tokens, in steps of at most the token budget, padded as the stack pads it.
@@ -113,7 +119,9 @@ struct PlacementPredictor {
 
     private func prefillStep(tokens: Int32, contextTokens: Int32) -> StepCost {
         var padded = tokens
-        if case .phased(let rules) = configuration.stack, let bucket = rules.prefillBuckets.first(where: { $0 >= tokens }) {
+        if case .phased(let rules) = configuration.stack,
+            let bucket = rules.prefillBuckets.first(where: { $0 >= tokens })
+        {
             padded = min(bucket, table.maxTokens)
         }
         var shape = StepShape()
@@ -126,8 +134,12 @@ struct PlacementPredictor {
         shape.decodeSequences = min(sequences, table.maxSequences)
         shape.longestDecodeContextTokens = Int32(clamping: contextTokens)
         if case .phased(let rules) = configuration.stack {
-            if let bucket = rules.batchBuckets.first(where: { $0 >= sequences }) { shape.decodeSequences = min(bucket, table.maxSequences) }
-            if let bucket = rules.contextBuckets.first(where: { Int64($0) > contextTokens }) ?? rules.contextBuckets.last {
+            if let bucket = rules.batchBuckets.first(where: { $0 >= sequences }) {
+                shape.decodeSequences = min(bucket, table.maxSequences)
+            }
+            if let bucket = rules.contextBuckets.first(where: { Int64($0) > contextTokens })
+                ?? rules.contextBuckets.last
+            {
                 shape.longestDecodeContextTokens = bucket
             }
         }

@@ -12,8 +12,8 @@ struct ReplicaState: BitwiseCopyable {
     /// Requests placed there that have not ended, and the most it is given.
     var requests: Int32 = 0
     var requestLimit: Int32
-    /// Prompt plus output tokens of these requests: moves only when one is placed or ends, so that a decision does not depend
-    /// on how far the replica has been stepped inside a stretch of unchanged decoding.
+    /// Prompt plus output tokens of these requests: moves only when one is placed or ends, so that a decision does not
+    /// depend on how far the replica has been stepped inside a stretch of unchanged decoding.
     var tokens: Int64 = 0
     /// Number of the last placement; replicas that are equal otherwise take turns by it.
     var lastPlacement: UInt32

@@ -4,8 +4,8 @@
 
 import Workload
 
-/// Draws two replicas and takes the one with fewer tokens; the first drawn when they are equal (Mitzenmacher, "The power of
-/// two choices in randomized load balancing", IEEE TPDS 12(10), 2001).
+/// Draws two replicas and takes the one with fewer tokens; the first drawn when they are equal (Mitzenmacher, "The
+/// power of two choices in randomized load balancing", IEEE TPDS 12(10), 2001).
 final class PowerOfTwoPlacement: PlacementPolicy {
     static let name = "power-of-two"
     static let summary = "the one with fewer tokens of two drawn at random"

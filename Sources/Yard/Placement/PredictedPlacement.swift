@@ -6,9 +6,9 @@ import Workload
 
 /// Draws candidates and compares predictions: the frame of slo-, cost- and energy-aware placement.
 ///
-/// Candidates are a few random replicas of each pool, the least loaded replica of the cell, and the one that the request's session
-/// hashes to (where its prefix is likely cached if it went there before). Those that keep the promise are compared by `cost`; when none
-/// does, the one that breaks it least wins. Equals go to the one chosen longest ago.
+/// Candidates are a few random replicas of each pool, the least loaded replica of the cell, and the one that the
+/// request's session hashes to (where its prefix is likely cached if it went there before). Those that keep the promise
+/// are compared by `cost`; when none does, the one that breaks it least wins. Equals go to the one chosen longest ago.
 struct PredictedPlacement {
     private let choice: PlacementChoice
     private var dice: SeededChoice

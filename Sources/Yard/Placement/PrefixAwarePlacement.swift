@@ -4,14 +4,16 @@
 
 import Workload
 
-/// Compares what a replica would have to compute with what it has to do already: the lowest
-/// `prefixWeight × (prompt tokens not cached there) + tokens placed there` wins, and among equals the one chosen longest ago.
+/// Compares what a replica would have to compute with what it has to do already: the lowest `prefixWeight × (prompt
+/// tokens not cached there) + tokens placed there` wins, and among equals the one chosen longest ago.
 ///
-/// Candidates are the replicas that a bounded directory suggests (at most twelve), the least loaded one, and two drawn at random;
-/// each candidate's cache is asked exactly. So a choice costs the same in a cell of ten replicas and of ten thousand.
+/// Candidates are the replicas that a bounded directory suggests (at most twelve), the least loaded one, and two drawn
+/// at random; each candidate's cache is asked exactly. So a choice costs the same in a cell of ten replicas and of ten
+/// thousand.
 final class PrefixAwarePlacement: PlacementPolicy {
     static let name = "prefix-aware"
-    static let summary = "the longest cached prefix weighed against load, among suggested, least loaded and random replicas"
+    static let summary =
+        "the longest cached prefix weighed against load, among suggested, least loaded and random replicas"
 
     private let weight: Double
     private var dice: SeededChoice

@@ -4,12 +4,13 @@
 
 import Workload
 
-/// A bounded table from the name of a prefix (a session, a shared head, a chained block hash) to replicas that were given requests
-/// with it. It only suggests: a replica may have dropped the prefix since, or have failed.
+/// A bounded table from the name of a prefix (a session, a shared head, a chained block hash) to replicas that were
+/// given requests with it. It only suggests: a replica may have dropped the prefix since, or have failed.
 ///
-/// Four ways to a set, one cache line; the entry used longest ago gives way. One prefix may fill several ways with different
-/// replicas. Block hashes are entered at every block up to 32 and at every 8th beyond, so that a long prompt costs a bounded
-/// number of entries; a chained hash names everything before it, so the deepest one that is found is the longest match.
+/// Four ways to a set, one cache line; the entry used longest ago gives way. One prefix may fill several ways with
+/// different replicas. Block hashes are entered at every block up to 32 and at every 8th beyond, so that a long prompt
+/// costs a bounded number of entries; a chained hash names everything before it, so the deepest one that is found is
+/// the longest match.
 struct PrefixDirectory: ~Copyable {
     private struct Entry: BitwiseCopyable {
         var key: UInt64 = 0
@@ -90,13 +91,18 @@ struct PrefixDirectory: ~Copyable {
         if prefix.session != 0 { _ = find(Self.key(session: prefix.session), into: &candidates) }
         if prefix.sharedHead != 0 { _ = find(Self.key(head: prefix.sharedHead), into: &candidates) }
         guard let hashes = prefix.blockHashes else { return }
-        // Whoever has a block was given all blocks before it, so presence falls off once, but for entries that gave way.
+        // Whoever has a block was given all blocks before it, so presence falls off once, but for entries that gave
+        // way.
         var low = 0
         var high = Self.steps(blocks: Int(prefix.blockHashCount))
         while low < high {
             let middle = (low + high) / 2
             var found = CandidateList()
-            if find(Self.key(block: hashes[Self.depth(middle) - 1]), into: &found) { low = middle + 1 } else { high = middle }
+            if find(Self.key(block: hashes[Self.depth(middle) - 1]), into: &found) {
+                low = middle + 1
+            } else {
+                high = middle
+            }
         }
         if low > 0 { _ = find(Self.key(block: hashes[Self.depth(low - 1) - 1]), into: &candidates) }
     }

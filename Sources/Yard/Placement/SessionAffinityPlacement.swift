@@ -4,9 +4,9 @@
 
 import Workload
 
-/// Hashes a request's session (or else its first block) to a replica, and to another one by the next hash while that replica has
-/// more than `affinityBound` times the mean load or does not accept: consistent hashing with bounded loads. It needs no memory
-/// of sessions. A request that is related to none goes to the less loaded of two.
+/// Hashes a request's session (or else its first block) to a replica, and to another one by the next hash while that
+/// replica has more than `affinityBound` times the mean load or does not accept: consistent hashing with bounded loads.
+/// It needs no memory of sessions. A request that is related to none goes to the less loaded of two.
 final class SessionAffinityPlacement: PlacementPolicy {
     static let name = "session-affinity"
     static let summary = "a session's replica by consistent hashing with bounded loads; others by power of two"
