@@ -19,6 +19,9 @@ struct ConformanceCommand: ParsableCommand {
     @Option(help: "Write the results as JSON to this file; - for standard output.")
     var json: String?
 
+    @Flag(help: "No table on standard output, only the exit status and what --json asks for.")
+    var quiet = false
+
     func run() throws {
         let results = try Conformance.check(folder: folder)
         if let json {
@@ -31,7 +34,7 @@ struct ConformanceCommand: ParsableCommand {
                 try text.write(to: URL(fileURLWithPath: json))
             }
         }
-        if json != "-" { print(ConformanceText.table(results)) }
+        if json != "-" && !quiet { print(ConformanceText.table(results)) }
         if results.contains(where: { !$0.agrees }) { throw ExitCode(1) }
     }
 }
