@@ -54,12 +54,14 @@ struct LoadMeasureCommand: AsyncParsableCommand {
         guard let start = workload.rate.flatMap(Double.init), start > 0 else {
             throw LoadError("--search needs --rate REQUESTS_PER_SECOND to begin at")
         }
+        // Every trial has prompts of its own, lest the server's prefix cache knows them from the trial before.
+        var trial = configuration
         let found = try await RateSearch(goal: goal, startRate: start).run { rate in
             var at = workload
             at.rate = "\(rate)"
             at.duration = at.duration ?? "20"
-            let outcome = try await session.measure(LoadSchedule(try at.open()), configuration)
-            return outcome.report
+            trial.seed &+= 1
+            return try await session.measure(LoadSchedule(try at.open()), trial).report
         }
         try output.write(search: found.trials, rate: found.rate)
         if found.rate == 0 { throw ExitCode(1) }

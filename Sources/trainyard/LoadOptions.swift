@@ -118,7 +118,10 @@ struct LoadWorkloadOptions: ParsableArguments {
     @Option(name: [.customLong("requests"), .customLong("num-prompts")], help: "How many requests are sent.")
     var requests: Int?
 
-    @Option(help: "Seed of everything that is drawn.")
+    @Option(
+        help:
+            "Seed of everything that is drawn, prompts included: a server with a prefix cache knows those of a seed it has seen."
+    )
     var seed: UInt64?
 
     @Flag(help: "Count malformed rows of a trace instead of stopping at the first.")
