@@ -7,6 +7,7 @@ import Foundation
 import LoadGenerator
 import Workload
 
+/// A run against a server; `compare` sets two of its reports side by side.
 struct LoadCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "load", abstract: "Send a workload to an OpenAI-compatible server and measure what comes back.",
@@ -16,14 +17,8 @@ struct LoadCommand: AsyncParsableCommand {
             NTPOT E2E / output tokens; all as vLLM's benchmark defines them. TTFT and E2E are also given from the time at which the schedule \
             wanted the request sent; promises (--slo) are held to that time.
             """,
-        subcommands: [LoadMeasureCommand.self, LoadCompareCommand.self], defaultSubcommand: LoadMeasureCommand.self
+        subcommands: [LoadCompareCommand.self]
     )
-}
-
-/// A run against a server.
-struct LoadMeasureCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "run", abstract: "Send a workload and measure (this is what 'load' alone does).")
 
     @OptionGroup(title: "Server") var server: LoadServerOptions
     @OptionGroup(title: "Workload") var workload: LoadWorkloadOptions

@@ -10,7 +10,7 @@ import Workload
 /// Which server, and how it is spoken to.
 struct LoadServerOptions: ParsableArguments {
     @Option(help: "Server, as http://HOST:PORT or https://HOST.")
-    var url: String
+    var url: String?
 
     @Option(help: "Model to ask for; default: the first that the server lists.")
     var model: String?
@@ -43,6 +43,7 @@ struct LoadServerOptions: ParsableArguments {
     var metricsInterval = 1.0
 
     func configuration() async throws -> LoadConfiguration {
+        guard let url else { throw LoadError("say which server: --url http://HOST:PORT") }
         let target = try LoadTarget(parsing: url)
         guard let endpoint = LoadEndpoint(rawValue: endpoint) else {
             throw LoadError("--endpoint is '\(endpoint)', where chat or completions was expected")
