@@ -74,8 +74,7 @@ let rooms: [[Target]] = [
         "Server",
         [
             "Fleet", "Ledger", "Report", "Yard", "Engine", "StepModel", "Workload", "Catalog", "WaitFree", "HostTopology",
-            hummingbird, logging, nioCore, nioHTTP1, nioPosix, nioSSL, serviceLifecycle, unixSignals,
-            yams,
+            "CHost", hummingbird, logging, nioCore, nioHTTP1, nioPosix, nioSSL, serviceLifecycle, unixSignals, yams,
         ]
     ),
     room("Validation", ["CZlib", "Engine", "StepModel", "Workload", "Catalog", "Spelling"]),

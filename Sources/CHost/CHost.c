@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -116,3 +117,5 @@ int chost_eventfd_wait(int descriptor, int64_t nanoseconds) {
 }
 
 void chost_eventfd_close(int descriptor) { close(descriptor); }
+
+void chost_set_timer_slack(unsigned long nanoseconds) { prctl(PR_SET_TIMERSLACK, nanoseconds, 0, 0, 0); }

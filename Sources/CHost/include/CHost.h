@@ -17,6 +17,9 @@ int chost_current_cpu(void);
 /// more than `capacity`), or minus the errno of sched_getaffinity.
 int chost_allowed_cpus(int *cpus, int capacity);
 
+/// How late, in nanoseconds, the kernel may end a timed sleep of the calling thread to gather wake-ups; 50,000 by default.
+void chost_set_timer_slack(unsigned long nanoseconds);
+
 /// A non-blocking, close-on-exec eventfd at zero. Returns the descriptor, or minus the errno.
 int chost_eventfd_create(void);
 /// Adds one. Returns 0, or the errno.
