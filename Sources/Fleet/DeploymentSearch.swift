@@ -14,7 +14,8 @@ public struct DeploymentSearch: Sendable {
     public var region: String
     public var price: PriceSpecification?
 
-    public init(model: String, maxModelTokens: Int, precisions: [Precision], region: String, price: PriceSpecification?) {
+    public init(model: String, maxModelTokens: Int, precisions: [Precision], region: String, price: PriceSpecification?)
+    {
         self.model = model
         self.maxModelTokens = maxModelTokens
         self.precisions = precisions
@@ -28,8 +29,10 @@ public struct DeploymentSearch: Sendable {
         public var reason: String
     }
 
-    /// One fleet of one instance for every deployment that can be: each power of two of ranks, each precision, and a few settings of
-    /// the stack. Deployments that memory turns into an earlier one (fewer slots fit than were asked for) are left out.
+    /// One fleet of one instance for every deployment that can be: each power of two of ranks, each precision, and a
+    /// few settings of
+    /// the stack. Deployments that memory turns into an earlier one (fewer slots fit than were asked for) are left
+    /// out.
     ///
     /// - Throws: when the instance or the model is unknown.
     public func candidates(
@@ -39,7 +42,8 @@ public struct DeploymentSearch: Sendable {
         let accelerator = try catalog.accelerator(of: instance)
         _ = try catalog.model(nameOrPath: model)
         let isNeuron = accelerator.family == .neuron
-        let ranks = try instance.acceleratorCount.value * (isNeuron ? accelerator.logicalCoreMode().logicalCores.value : 1)
+        let ranks =
+            try instance.acceleratorCount.value * (isNeuron ? accelerator.logicalCoreMode().logicalCores.value : 1)
         var plans: [FleetPlan] = []
         var refusals: [Refusal] = []
         var seen: Set<String> = []
@@ -51,11 +55,13 @@ public struct DeploymentSearch: Sendable {
                         parallelism: Located(Parallelism(tensor: tensor)),
                         stack: Located((isNeuron ? ServingStack.vllmNeuron : .vllm).rawValue))
                     deployment.maxModelTokens = maxModelTokens
-                    deployment.kvPrecision = Located(precision.bitsPerElement < 16 ? Precision.fp8.rawValue : Precision.bf16.rawValue)
+                    deployment.kvPrecision = Located(
+                        precision.bitsPerElement < 16 ? Precision.fp8.rawValue : Precision.bf16.rawValue)
                     settings.apply(to: &deployment)
                     let label = "\(instance.id) \(precision.rawValue) TP\(tensor)"
                     do {
-                        let plan = try plan(deployment, on: instance.id, name: label, catalog: catalog, calibration: calibration)
+                        let plan = try plan(
+                            deployment, on: instance.id, name: label, catalog: catalog, calibration: calibration)
                         if seen.insert("\(label) \(plan.pools[0].configuration)").inserted { plans.append(plan) }
                     } catch {
                         let refusal = Refusal(name: label, reason: "\(error)")
@@ -70,7 +76,8 @@ public struct DeploymentSearch: Sendable {
     }
 
     private func plan(
-        _ deployment: DeploymentSpecification, on instance: String, name: String, catalog: Catalog, calibration: Calibration
+        _ deployment: DeploymentSpecification, on instance: String, name: String, catalog: Catalog,
+        calibration: Calibration
     ) throws -> FleetPlan {
         let pool = PoolSpecification(name: "pool", instance: Located(instance), instances: 1, deployment: deployment)
         var specification = FleetSpecification(name: name, region: Located(region), pools: [pool])
@@ -120,6 +127,8 @@ public struct DeploymentSearch: Sendable {
 
     /// The token budget trades TTFT for TPOT.
     private var gpuSettings: [Settings] {
-        [(64, 2048), (256, 2048), (256, 8192)].map { Settings(maxSequences: $0, maxBatchedTokens: $1, contextBuckets: nil) }
+        [(64, 2048), (256, 2048), (256, 8192)].map {
+            Settings(maxSequences: $0, maxBatchedTokens: $1, contextBuckets: nil)
+        }
     }
 }

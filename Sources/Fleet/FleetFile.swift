@@ -15,8 +15,21 @@ extension FleetSpecification {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw FleetError("no such fleet file, or it cannot be read", at: start)
         }
-        guard let text = String(validating: data, as: UTF8.self) else { throw FleetError("the file is not UTF-8 text", at: start) }
+        guard let text = String(validating: data, as: UTF8.self) else {
+            throw FleetError("the file is not UTF-8 text", at: start)
+        }
         try self.init(yaml: text, file: path)
+        resolveModelPaths(against: URL(fileURLWithPath: path).deletingLastPathComponent())
+    }
+
+    /// A configuration file that lies beside the fleet file is meant by its name there, wherever the program was started.
+    private mutating func resolveModelPaths(against folder: URL) {
+        for index in pools.indices where pools[index].deployment.model.value.hasSuffix(".json") {
+            let written = pools[index].deployment.model.value
+            let beside = folder.appendingPathComponent(written).path
+            guard !written.hasPrefix("/"), FileManager.default.fileExists(atPath: beside) else { continue }
+            pools[index].deployment.model.value = beside
+        }
     }
 
     /// Parses a fleet. `file` is only used in messages.
@@ -42,7 +55,9 @@ extension FleetSpecification {
         for pool in self.pools where !names.insert(pool.name).inserted {
             throw FleetError("two pools are named '\(pool.name)'", at: pool.place)
         }
-        if let placement = map["placement"] { self.placement = Located(try placement.oneOf(PlacementTable.names), at: placement.place) }
+        if let placement = map["placement"] {
+            self.placement = Located(try placement.oneOf(PlacementTable.names), at: placement.place)
+        }
         if let price = map["price"] { self.price = try PriceSpecification(price) }
         site.pue = try map["pue"]?.number(in: 1...5, unit: "facility watts per wall watt")
         site.wueLitresPerKWh = try map["wue_litres_per_kwh"]?.number(in: 0...50, unit: "litres per kWh")
@@ -51,7 +66,9 @@ extension FleetSpecification {
         if let classes = map["classes"] { self.classes = try classes.anyMapping().entries.map(ClassSpecification.init) }
         if let tenants = map["tenants"] {
             let names = self.classes.map(\.name)
-            self.tenants = try tenants.anyMapping().entries.map { try TenantSpecification(name: $0, $1, classes: names) }
+            self.tenants = try tenants.anyMapping().entries.map {
+                try TenantSpecification(name: $0, $1, classes: names)
+            }
         }
         if let limits = map["limits"] { self.limits = try LimitSpecification(limits) }
         cells = try map["cells"]?.integer(in: 1...4096, unit: "cells")
@@ -76,7 +93,8 @@ extension PoolSpecification {
 extension DeploymentSpecification {
     init(_ value: YAMLValue) throws {
         let map = try value.mapping(keys: [
-            "model", "precision", "parallelism", "stack", "software", "max_num_seqs", "max_model_len", "max_num_batched_tokens",
+            "model", "precision", "parallelism", "stack", "software", "max_num_seqs", "max_model_len",
+            "max_num_batched_tokens",
             "kv_precision", "kv_block_tokens", "enable_prefix_caching", "gpu_memory_utilization", "kv_memory_fraction",
             "prefill_buckets", "context_buckets", "on_device_sampling", "async_scheduling",
             "cores_per_logical_core", "long_prefill_token_threshold", "chip_power_cap_watts", "speculative",
@@ -149,7 +167,8 @@ extension SpeculationSpecification {
         acceptance = try profile.list(atMost: 16).map { try $0.number(in: 0...1, unit: "probability") }
         guard acceptance.count == draftTokens else {
             throw FleetError(
-                "'\(profile.path)' has \(acceptance.count) probabilities for \(draftTokens) draft tokens", at: profile.place)
+                "'\(profile.path)' has \(acceptance.count) probabilities for \(draftTokens) draft tokens",
+                at: profile.place)
         }
     }
 }
@@ -195,7 +214,9 @@ extension ClassSpecification {
 
 extension TenantSpecification {
     init(name: String, _ value: YAMLValue, classes: [String]) throws {
-        let map = try value.mapping(keys: ["weight", "class", "requests_per_minute", "tokens_per_minute", "max_concurrent"])
+        let map = try value.mapping(keys: [
+            "weight", "class", "requests_per_minute", "tokens_per_minute", "max_concurrent",
+        ])
         self.name = name
         weight = try map["weight"]?.integer(in: 1...1_000_000, unit: "shares") ?? 1
         priorityClass = try map["class"].map { Located(try $0.oneOf(classes), at: $0.place) }
@@ -208,11 +229,14 @@ extension TenantSpecification {
 extension LimitSpecification {
     init(_ value: YAMLValue) throws {
         let map = try value.mapping(keys: [
-            "max_queued_requests", "max_queued_tokens", "max_queued_requests_per_tenant", "max_queued_requests_per_replica",
+            "max_queued_requests", "max_queued_tokens", "max_queued_requests_per_tenant",
+            "max_queued_requests_per_replica",
         ])
         maxQueuedRequests = try map["max_queued_requests"]?.integer(in: 1...100_000_000, unit: "requests")
         maxQueuedTokens = try map["max_queued_tokens"]?.integer(in: 1...1_000_000_000_000, unit: "tokens")
-        maxQueuedRequestsPerTenant = try map["max_queued_requests_per_tenant"]?.integer(in: 1...100_000_000, unit: "requests")
-        maxQueuedRequestsPerReplica = try map["max_queued_requests_per_replica"]?.integer(in: 0...1_000_000, unit: "requests")
+        maxQueuedRequestsPerTenant = try map["max_queued_requests_per_tenant"]?.integer(
+            in: 1...100_000_000, unit: "requests")
+        maxQueuedRequestsPerReplica = try map["max_queued_requests_per_replica"]?.integer(
+            in: 0...1_000_000, unit: "requests")
     }
 }

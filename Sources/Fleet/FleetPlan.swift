@@ -21,7 +21,8 @@ public struct PoolPlan: Sendable {
     public var power: PoolPower
 
     public var replicas: Int {
-        compiled.replicasPerInstance > 0 ? instances * compiled.replicasPerInstance : instances / compiled.instancesPerReplica
+        compiled.replicasPerInstance > 0
+            ? instances * compiled.replicasPerInstance : instances / compiled.instancesPerReplica
     }
     public var chips: Int { instances * instance.acceleratorCount.value }
     /// Chips that no replica uses.
@@ -81,14 +82,16 @@ public struct FleetPlan: Sendable {
     /// What the fleet is, for the head of a report.
     public var caption: [String] { pools.flatMap(\.caption) }
 
-    /// Cells when the file names no number: one for every 512 replicas (a fleet of one cell is run exactly), so that the number
+    /// Cells when the file names no number: one for every 512 replicas (a fleet of one cell is run exactly), so that
+    /// the number
     /// follows from the fleet alone and a run does not depend on the machine it runs on.
     public var cells: Int {
         let most = pools.map(\.replicas).min() ?? 1
         return min(max(1, most), requestedCells ?? min(1024, (replicas + 511) / 512))
     }
 
-    /// The same fleet with that many instances, dealt to the pools in their present proportion, at least one replica each.
+    /// The same fleet with that many instances, dealt to the pools in their present proportion, at least one replica
+    /// each.
     public func scaled(instances total: Int) -> FleetPlan {
         var plan = self
         let present = instances
@@ -100,7 +103,8 @@ public struct FleetPlan: Sendable {
             let unit = plan.pools[index].compiled.instancesPerReplica
             needed -= unit
             let isLast = index == plan.pools.count - 1
-            let share = isLast ? left : min(left - needed, (total * plan.pools[index].instances + present / 2) / present)
+            let share =
+                isLast ? left : min(left - needed, (total * plan.pools[index].instances + present / 2) / present)
             let whole = max(unit, share / unit * unit)
             plan.pools[index].instances = whole
             plan.pools[index].firstReplica = next

@@ -21,7 +21,8 @@ extension FleetSpecification {
             next += Int32(planned.replicas)
             grades.append(planned.compiled.grade)
             let sentences =
-                planned.compiled.assumptions + planned.compiled.uncertainty.extrapolations.map { "beyond the calibration: \($0)" }
+                planned.compiled.assumptions
+                + planned.compiled.uncertainty.extrapolations.map { "beyond the calibration: \($0)" }
             assumptions += sentences.map { pools.count > 1 ? "\(pool.name): \($0)" : $0 }
             plans.append(planned)
         }
@@ -35,7 +36,8 @@ extension FleetSpecification {
         }
         return FleetPlan(
             name: name, pools: plans, site: site.plan, priceBasis: priceBasis, placement: placementChoice,
-            waitingRoom: waitingRoom, replicaQueueLimit: Int32(limits.maxQueuedRequestsPerReplica ?? 64), classes: classes,
+            waitingRoom: waitingRoom, replicaQueueLimit: Int32(limits.maxQueuedRequestsPerReplica ?? 64),
+            classes: classes,
             tenants: tenants, requestedCells: cells, grade: grades.weakest, assumptions: assumptions)
     }
 
@@ -59,13 +61,16 @@ extension FleetSpecification {
 
     private func planned(_ pool: PoolSpecification, catalog: Catalog, calibration: Calibration) throws -> PoolPlan {
         let instance: Instance
-        do { instance = try catalog.instance(pool.instance.value) } catch { throw FleetError(error.description, at: pool.instance.place) }
+        do { instance = try catalog.instance(pool.instance.value) } catch {
+            throw FleetError(error.description, at: pool.instance.place)
+        }
         do { _ = try catalog.model(nameOrPath: pool.deployment.model.value) } catch {
             throw FleetError(error.description, at: pool.deployment.model.place)
         }
         let compiled: CompiledDeployment
         do {
-            compiled = try pool.deployment.deployment(on: instance.id).compile(catalog: catalog, calibration: calibration)
+            compiled = try pool.deployment.deployment(on: instance.id).compile(
+                catalog: catalog, calibration: calibration)
         } catch { throw FleetError(error.description, at: pool.deployment.place) }
         if compiled.replicasPerInstance == 0, !pool.instances.isMultiple(of: compiled.instancesPerReplica) {
             throw FleetError(
@@ -75,7 +80,8 @@ extension FleetSpecification {
         let configuration = pool.deployment.replicaConfiguration(of: compiled)
         if let problem = configuration.problem { throw FleetError(problem, at: pool.deployment.place) }
         return PoolPlan(
-            name: pool.name, instance: instance, instances: pool.instances, compiled: compiled, configuration: configuration,
+            name: pool.name, instance: instance, instances: pool.instances, compiled: compiled,
+            configuration: configuration,
             firstReplica: 0, microDollarsPerInstanceHour: nil,
             power: PoolPower(idleChipWatts: 0, maxChipWatts: 0, hostWatts: 0, wallPerChipWatt: 1, networkWatts: 0))
     }
@@ -96,13 +102,15 @@ extension FleetSpecification {
         for (index, pool) in pools.enumerated() {
             if let usd = pool.usdPerHour ?? price?.usdPerHour {
                 plans[index].microDollarsPerInstanceHour = Int64((usd * 1e6).rounded())
-                known.assumptions.append("price of \(pool.instance.value): \(usd) USD per hour, given in the fleet file")
+                known.assumptions.append(
+                    "price of \(pool.instance.value): \(usd) USD per hour, given in the fleet file")
                 known.grades.append(.assumed)
             } else if let basis = price?.basis, let kind = PriceBasis(rawValue: basis.value) {
                 let day = price?.date.flatMap { CalendarDay($0.value) } ?? CalendarDay("9999-12-31")!
                 do {
                     let quote = try catalog.price(
-                        plans[index].instance.id, basis: kind, region: region?.value ?? "global", date: day, orElsewhere: true)
+                        plans[index].instance.id, basis: kind, region: region?.value ?? "global", date: day,
+                        orElsewhere: true)
                     plans[index].microDollarsPerInstanceHour = quote.microDollarsPerHour
                     known.grades.append(quote.grade)
                     known.assumptions.append(quote.statement)
@@ -121,7 +129,9 @@ extension FleetSpecification {
         var plan = SitePlan(pue: site.pue, wueLitresPerKWh: site.wueLitresPerKWh, gramsCO2ePerKWh: site.gramsCO2ePerKWh)
         var known = Known()
         guard let region else {
-            if plan.pue == nil { known.assumptions.append("no region and no pue: facility energy and carbon are not reported") }
+            if plan.pue == nil {
+                known.assumptions.append("no region and no pue: facility energy and carbon are not reported")
+            }
             return (plan, known)
         }
         let place: Region
@@ -159,14 +169,17 @@ extension FleetSpecification {
             let chips = Double(instance.acceleratorCount.value)
             let replicaChips = compiled.chipShare
             plans[index].power = PoolPower(
-                idleChipWatts: compiled.idleChipWatts / replicaChips, maxChipWatts: compiled.maxChipWatts / replicaChips,
-                hostWatts: given(overrides.hostWatts, "host_watts") ?? compiled.power.hostBaseWatts / replicaChips * chips,
+                idleChipWatts: compiled.idleChipWatts / replicaChips,
+                maxChipWatts: compiled.maxChipWatts / replicaChips,
+                hostWatts: given(overrides.hostWatts, "host_watts") ?? compiled.power.hostBaseWatts / replicaChips
+                    * chips,
                 wallPerChipWatt: given(overrides.wallPerChipWatt, "wall_watts_per_chip_watt")
                     ?? compiled.power.wallWattsPerChipWatt,
                 networkWatts: given(overrides.networkWatts, "network_watts") ?? 0)
         }
         if pools.contains(where: { $0.power.or(power).networkWatts == nil }) {
-            known.assumptions.append("network switches are not in the wall power (network_watts under 'power' adds them)")
+            known.assumptions.append(
+                "network switches are not in the wall power (network_watts under 'power' adds them)")
         }
         return known
     }
@@ -175,8 +188,12 @@ extension FleetSpecification {
 
     private var placementChoice: PlacementChoice {
         var choice = PlacementChoice(policy: placement.value)
-        if let seconds = classes.first?.ttftSeconds { choice.ttftTargetMicroseconds = UInt32((seconds * 1e6).rounded()) }
-        if let seconds = classes.first?.tpotSeconds { choice.tpotTargetMicroseconds = UInt32((seconds * 1e6).rounded()) }
+        if let seconds = classes.first?.ttftSeconds {
+            choice.ttftTargetMicroseconds = UInt32((seconds * 1e6).rounded())
+        }
+        if let seconds = classes.first?.tpotSeconds {
+            choice.tpotTargetMicroseconds = UInt32((seconds * 1e6).rounded())
+        }
         return choice
     }
 

@@ -4,7 +4,8 @@
 
 public import StepModel
 
-/// What a fleet file says. Names are not yet looked up in the catalogue; each keeps its place, so that the planner can
+/// What a fleet file says. Names are not yet looked up in the catalogue; each keeps its place, so that the planner
+/// can
 /// point at the one that it does not find.
 public struct FleetSpecification: Sendable, Equatable {
     public var name: String
@@ -92,7 +93,9 @@ public struct DeploymentSpecification: Sendable, Equatable {
     public var speculation: SpeculationSpecification?
     public var place: Place
 
-    public init(model: Located<String>, precision: Located<String>, parallelism: Located<Parallelism>, stack: Located<String>) {
+    public init(
+        model: Located<String>, precision: Located<String>, parallelism: Located<Parallelism>, stack: Located<String>
+    ) {
         self.model = model
         self.precision = precision
         self.parallelism = parallelism

@@ -4,7 +4,8 @@
 
 import StepModel
 
-/// One node of a fleet: an instance with the replicas that stop when it does, or the several instances that one replica spans.
+/// One node of a fleet: an instance with the replicas that stop when it does, or the several instances that one
+/// replica spans.
 public struct Node: Sendable, Equatable {
     /// "llama70b-0003": the pool's name and the node's number in it.
     public var identifier: String
@@ -32,14 +33,16 @@ extension FleetPlan {
         let first = plan.firstReplica + Int32(number) * replicas
         let digits = String(number)
         let padded = String(repeating: "0", count: max(0, 4 - digits.count)) + digits
-        return Node(identifier: "\(plan.name)-\(padded)", pool: pool, number: number, replicas: first..<first + replicas)
+        return Node(
+            identifier: "\(plan.name)-\(padded)", pool: pool, number: number, replicas: first..<first + replicas)
     }
 
     /// The node that an operator names, nil when there is none.
     public func node(named identifier: String) -> Node? {
         guard let dash = identifier.lastIndex(of: "-") else { return nil }
         let digits = identifier[identifier.index(after: dash)...]
-        guard let number = Int(digits), number >= 0, let pool = pools.firstIndex(where: { $0.name == identifier[..<dash] }),
+        guard let number = Int(digits), number >= 0,
+            let pool = pools.firstIndex(where: { $0.name == identifier[..<dash] }),
             number < nodeCount(ofPool: pool)
         else { return nil }
         let found = node(number, ofPool: pool)

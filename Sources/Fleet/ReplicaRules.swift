@@ -44,8 +44,10 @@ extension DeploymentSpecification {
         if compiled.isPhased {
             stack = .phased(
                 PhasedRules(
-                    prefillBuckets: compiled.prefillBuckets.map(Int32.init), batchBuckets: compiled.decodeBuckets.map(Int32.init),
-                    contextBuckets: (contextBuckets ?? [compiled.maxModelTokens]).map(Int32.init), admission: .wholeContext,
+                    prefillBuckets: compiled.prefillBuckets.map(Int32.init),
+                    batchBuckets: compiled.decodeBuckets.map(Int32.init),
+                    contextBuckets: (contextBuckets ?? [compiled.maxModelTokens]).map(Int32.init),
+                    admission: .wholeContext,
                     dataParallelRanks: Int32(ranks)))
         } else {
             stack = .mixed(
@@ -54,14 +56,17 @@ extension DeploymentSpecification {
                     asyncScheduling: asyncScheduling ?? false))
         }
         return ReplicaConfiguration(
-            stack: stack, maxSequences: Int32((compiled.maxSequences + ranks - 1) / ranks), maxModelTokens: Int32(compiled.maxModelTokens),
+            stack: stack, maxSequences: Int32((compiled.maxSequences + ranks - 1) / ranks),
+            maxModelTokens: Int32(compiled.maxModelTokens),
             maxBatchedTokens: Int32(compiled.maxBatchedTokens), kvBlocks: Int32(clamping: compiled.kvBlocks / ranks),
             kvBlockTokens: Int32(compiled.kvBlockTokens), prefixCaching: prefixCaching ?? true ? .blocks : .off,
             speculation: speculation.map {
                 SpeculationRules(
                     draftTokens: Int32($0.draftTokens),
                     acceptanceShifted32: $0.acceptance.map { UInt32(clamping: Int64(($0 * 4_294_967_296).rounded())) },
-                    draftPicoseconds: 0, draftNanojoules: 0, seed: 1)
+                    draftPicoseconds: 0, draftNanojoules: 0, seed: 1,
+                    // The compiled table prices one token that comes out; a step verifies all drafts.
+                    stepScaleShifted16: Int64(($0.acceptedLength * 65_536).rounded()))
             })
     }
 }

@@ -3,8 +3,6 @@
 //===----------------------------------------------------------------------===//
 
 import Spelling
-
-import Spelling
 import Yams
 
 /// One node of a YAML document, with its file and its path from the root ("pools[0].deployment").
@@ -21,7 +19,8 @@ public struct YAMLValue {
     public init(parsing text: String, file: String) throws {
         let start = Place(file: file, line: 1, column: 1)
         guard text.utf8.count <= Self.maxBytes else {
-            throw FleetError("the file has \(text.utf8.count) bytes, more than the \(Self.maxBytes) that are read", at: start)
+            throw FleetError(
+                "the file has \(text.utf8.count) bytes, more than the \(Self.maxBytes) that are read", at: start)
         }
         do {
             guard let node = try Yams.compose(yaml: text) else { throw FleetError("the file is empty", at: start) }
@@ -94,7 +93,9 @@ public struct YAMLValue {
     }
 
     public func string() throws -> String {
-        guard let scalar = node.scalar, !isNull else { throw FleetError("\(label) takes a text, not \(kind)", at: place) }
+        guard let scalar = node.scalar, !isNull else {
+            throw FleetError("\(label) takes a text, not \(kind)", at: place)
+        }
         guard !scalar.string.isEmpty else { throw FleetError("\(label) is empty", at: place) }
         return scalar.string
     }
@@ -127,7 +128,8 @@ public struct YAMLValue {
             throw notANumber(wanted: "a whole number of \(unit)")
         }
         guard range.contains(value) else {
-            throw FleetError("\(label) must be \(range.lowerBound) to \(range.upperBound) \(unit), not \(value)", at: place)
+            throw FleetError(
+                "\(label) must be \(range.lowerBound) to \(range.upperBound) \(unit), not \(value)", at: place)
         }
         return value
     }
@@ -139,7 +141,8 @@ public struct YAMLValue {
         }
         guard range.contains(value) else {
             throw FleetError(
-                "\(label) must be \(plain(range.lowerBound)) to \(plain(range.upperBound)) \(unit), not \(plain(value))", at: place)
+                "\(label) must be \(plain(range.lowerBound)) to \(plain(range.upperBound)) \(unit), not \(plain(value))",
+                at: place)
         }
         return value
     }

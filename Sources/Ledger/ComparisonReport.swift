@@ -76,15 +76,18 @@ public struct ComparisonReport: Codable, Sendable, Equatable {
         for side in [fleet, baseline] {
             let requests = side.report.requests
             if !side.keepsPromise {
-                notes.append("\(side.report.fleet) does not keep the promise: its cost and energy buy less than was asked for")
+                notes.append(
+                    "\(side.report.fleet) does not keep the promise: its cost and energy buy less than was asked for")
             }
             if requests.rejected + requests.failed > 0 {
                 notes.append(
-                    "\(side.report.fleet) refused or failed \(requests.rejected + requests.failed) of \(requests.offered) requests")
+                    "\(side.report.fleet) refused or failed \(requests.rejected + requests.failed) of \(requests.offered) requests"
+                )
             }
         }
         if fleet.report.tokens.output != baseline.report.tokens.output {
-            notes.append("the fleets produced different numbers of output tokens; figures per token are of what each produced")
+            notes.append(
+                "the fleets produced different numbers of output tokens; figures per token are of what each produced")
         }
         return notes
     }

@@ -23,7 +23,8 @@ public struct PoolAccount: Sendable, Equatable {
     public var wallPerChipWattThousandths: Int64
 
     public init(
-        name: String, instances: Int64, replicas: Int64, microDollarsPerInstanceHour: Int64?, replicaIdleMilliwatts: Int64,
+        name: String, instances: Int64, replicas: Int64, microDollarsPerInstanceHour: Int64?,
+        replicaIdleMilliwatts: Int64,
         replicaMaxMilliwatts: Int64, spareMilliwatts: Int64, hostMilliwatts: Int64, networkMilliwatts: Int64,
         wallPerChipWattThousandths: Int64
     ) {
@@ -58,7 +59,8 @@ public struct SiteAccount: Sendable, Equatable {
     }
 }
 
-/// How far the model can be off: factors on a reported figure between which eight in ten outcomes lie (10th to 90th percentile),
+/// How far the model can be off: factors on a reported figure between which eight in ten outcomes lie (10th to 90th
+/// percentile),
 /// from propagating the errors of the calibration. It says nothing about prices and nothing about the workload.
 public struct ModelBands: Codable, Sendable, Equatable {
     /// Low factor, then high factor.
@@ -69,7 +71,8 @@ public struct ModelBands: Codable, Sendable, Equatable {
     public var energy: [Double]
 
     public init(
-        ttft: ClosedRange<Double>, tpot: ClosedRange<Double>, throughput: ClosedRange<Double>, cost: ClosedRange<Double>,
+        ttft: ClosedRange<Double>, tpot: ClosedRange<Double>, throughput: ClosedRange<Double>,
+        cost: ClosedRange<Double>,
         energy: ClosedRange<Double>
     ) {
         func pair(_ range: ClosedRange<Double>) -> [Double] { [range.lowerBound, range.upperBound] }

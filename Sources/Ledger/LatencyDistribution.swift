@@ -4,9 +4,12 @@
 
 /// Durations of one kind, in whole nanoseconds.
 ///
-/// Up to `exactLimit` values are kept as they are, so that percentiles of a small run are exact. Beyond it they are counted
-/// in buckets of 2⁻¹⁰ relative width (the layout of HdrHistogram: ten bits below the leading one), so that a percentile is
-/// within 0.05 % of the value it stands for. Which of the two forms a distribution has depends on its number of values
+/// Up to `exactLimit` values are kept as they are, so that percentiles of a small run are exact. Beyond it they are
+/// counted
+/// in buckets of 2⁻¹⁰ relative width (the layout of HdrHistogram: ten bits below the leading one), so that a
+/// percentile is
+/// within 0.05 % of the value it stands for. Which of the two forms a distribution has depends on its number of
+/// values
 /// only, never on how it was split and merged; sums are integers. Two runs of the same values are equal.
 public struct LatencyDistribution: Sendable, Equatable {
     /// Values that are kept exactly, 1 MiB of them.
@@ -37,9 +40,11 @@ public struct LatencyDistribution: Sendable, Equatable {
         }
     }
 
-    /// Counts `copies` of each of `steps` durations that rise evenly: duration i is `first + i × increment` picoseconds.
+    /// Counts `copies` of each of `steps` durations that rise evenly: duration i is `first + i × increment`
+    /// picoseconds.
     /// Takes a number of operations that grows with the buckets touched, not with `steps`.
-    public mutating func recordSeries(firstPicoseconds: Int64, incrementPicoseconds: Int64, steps: Int32, copies: Int32) {
+    public mutating func recordSeries(firstPicoseconds: Int64, incrementPicoseconds: Int64, steps: Int32, copies: Int32)
+    {
         precondition(steps >= 0 && copies >= 0)
         guard steps > 0, copies > 0 else { return }
         // A falling series is the rising one read from its end.
@@ -95,7 +100,8 @@ public struct LatencyDistribution: Sendable, Equatable {
         count == 0 ? nil : Double(sumPicoseconds) / Double(count) / 1e12
     }
 
-    /// The percentiles at `ranks` (0...1), in seconds: the smallest counted duration that at least that share does not
+    /// The percentiles at `ranks` (0...1), in seconds: the smallest counted duration that at least that share does
+    /// not
     /// exceed (nearest rank). Nil when nothing was counted.
     public func percentilesSeconds(_ ranks: [Double]) -> [Double]? {
         guard count > 0 else { return nil }
@@ -149,7 +155,8 @@ public struct LatencyDistribution: Sendable, Equatable {
 
     @inline(never)
     private mutating func grow(toHold index: Int) {
-        // Whole octaves, so that a slowly rising maximum does not grow the array bucket by bucket. Equality needs the size
+        // Whole octaves, so that a slowly rising maximum does not grow the array bucket by bucket. Equality needs
+        // the size
         // to follow from the largest index alone.
         let octave = 1 << Self.subBucketBits
         let size = (index / octave + 1) * octave

@@ -4,7 +4,8 @@
 
 /// Which of several points no other point beats: at least as low everywhere and lower somewhere.
 public enum ParetoFront {
-    /// - Parameter points: objectives to be made small, as many for each point; nil where one is not known, which counts as worse
+    /// - Parameter points: objectives to be made small, as many for each point; nil where one is not known, which
+    ///   counts as worse
     ///   than any number.
     /// - Returns: indices in the order of the points. Of equal points the first stays.
     public static func indices(of points: [[Double?]]) -> [Int] {

@@ -4,7 +4,8 @@
 
 /// Energy of one pool over a window, in nanojoules.
 ///
-/// `wall = chip × slope + host + network`, the server model of MLPerf's wall measurements (a base plus 1.12 to 1.135 watts per
+/// `wall = chip × slope + host + network`, the server model of MLPerf's wall measurements (a base plus 1.12 to 1.135
+/// watts per
 /// chip watt); `facility = wall × PUE`.
 public struct PoolEnergy: Sendable, Equatable {
     /// Chips while a step runs, while none runs, and chips that no replica uses.
@@ -19,7 +20,8 @@ public struct PoolEnergy: Sendable, Equatable {
     public var chipNanojoules: Int128 { activeNanojoules + idleNanojoules + spareNanojoules }
     public var wallNanojoules: Int128 { chipNanojoules + conversionNanojoules + hostNanojoules + networkNanojoules }
 
-    /// - Precondition: the replicas were not busy for longer than the window, but for the nanosecond that times are rounded down to.
+    /// - Precondition: the replicas were not busy for longer than the window, but for the nanosecond that times are
+    ///   rounded down to.
     public init(pool: PoolAccount, activity: PoolActivity, windowNanoseconds: Int64) {
         let window = Int128(windowNanoseconds)
         let replicaTime = window * 1000 * Int128(pool.replicas)
@@ -36,12 +38,15 @@ public struct PoolEnergy: Sendable, Equatable {
         conversionNanojoules = chip * Int128(pool.wallPerChipWattThousandths - 1000) / 1000
     }
 
-    /// What the chips would have drawn had nothing run, and had every replica run at its limit: the energy lies between.
+    /// What the chips would have drawn had nothing run, and had every replica run at its limit: the energy lies
+    /// between.
     public static func bounds(of pool: PoolAccount, windowNanoseconds: Int64) -> ClosedRange<Int128> {
         let window = Int128(windowNanoseconds)
         let spare = window * Int128(pool.spareMilliwatts) / 1000
         let replicas = window * Int128(pool.replicas)
-        return (replicas * Int128(pool.replicaIdleMilliwatts) / 1000 + spare)...(replicas * Int128(pool.replicaMaxMilliwatts)
+        return
+            (replicas * Int128(pool.replicaIdleMilliwatts) / 1000 + spare)...(replicas
+            * Int128(pool.replicaMaxMilliwatts)
             / 1000 + spare)
     }
 }
@@ -86,7 +91,8 @@ public struct Settlement: Sendable, Equatable {
         let idle = energies.reduce(Int128(0)) { $0 + $1.idleNanojoules + $1.spareNanojoules }
         return chipJoules > 0 ? Double(idle) / 1e9 / chipJoules : 0
     }
-    /// Operational emissions: energy at the meter times the grid's intensity. What it took to make the hardware is not in it.
+    /// Operational emissions: energy at the meter times the grid's intensity. What it took to make the hardware is
+    /// not in it.
     public var gramsCO2e: Double? {
         guard let facilityJoules, let intensity = site.gramsCO2ePerKWh else { return nil }
         return facilityJoules / 3.6e6 * intensity

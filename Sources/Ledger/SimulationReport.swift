@@ -30,7 +30,8 @@ public struct SimulationReport: Codable, Sendable, Equatable {
         @KnownOrNull public var max: Double?
 
         public init(_ distribution: LatencyDistribution) {
-            guard let mean = distribution.meanSeconds, let ranks = distribution.percentilesSeconds([0.5, 0.9, 0.95, 0.99])
+            guard let mean = distribution.meanSeconds,
+                let ranks = distribution.percentilesSeconds([0.5, 0.9, 0.95, 0.99])
             else { return }
             self.mean = mean
             (p50, p90, p95, p99) = (ranks[0], ranks[1], ranks[2], ranks[3])
@@ -108,7 +109,8 @@ public struct SimulationReport: Codable, Sendable, Equatable {
     public var bands: ModelBands?
 }
 
-/// What a run took of the machine it ran on: the only figures of a report that differ between two runs of the same seed.
+/// What a run took of the machine it ran on: the only figures of a report that differ between two runs of the same
+/// seed.
 public struct RunEffort: Sendable, Equatable {
     public var wallSeconds: Double
     public var cpuSeconds: Double

@@ -18,7 +18,8 @@ public struct LatencyPromise: Sendable, Equatable {
     public static let interactive = LatencyPromise(ttftSeconds: 0.5, tpotSeconds: 0.05)
 }
 
-/// Receives outcomes from one cell (or one thread's cells) and counts them. Tallies of parts of a run merge into the tally of
+/// Receives outcomes from one cell (or one thread's cells) and counts them. Tallies of parts of a run merge into the
+/// tally of
 /// the run: every field is an integer or a set of integers, so the order of merging does not show.
 public struct Tally: OutcomeSink, Sendable {
     public private(set) var finished: Int64 = 0
@@ -91,7 +92,8 @@ public struct Tally: OutcomeSink, Sendable {
         if completion.outputTokens > 1 {
             // A request of one token has no time per further token, and cannot break a promise about it.
             timePerToken =
-                (completion.lastTokenNanoseconds - completion.firstTokenNanoseconds) / Int64(completion.outputTokens - 1)
+                (completion.lastTokenNanoseconds - completion.firstTokenNanoseconds)
+                / Int64(completion.outputTokens - 1)
             tpot.record(nanoseconds: timePerToken)
         }
         let inTTFT = timeToFirst <= ttftNanoseconds

@@ -29,7 +29,9 @@ struct CumulativeChart {
     /// The decades that hold every point and the promise; nil when there is nothing to show.
     private var decades: ClosedRange<Int>? {
         let values = lines.flatMap { $0.points.map(\.seconds) }.filter { $0 > 0 } + [promiseSeconds].compactMap { $0 }
-        guard let least = values.min(), let most = values.max(), lines.contains(where: { !$0.points.isEmpty }) else { return nil }
+        guard let least = values.min(), let most = values.max(), lines.contains(where: { !$0.points.isEmpty }) else {
+            return nil
+        }
         let first = Int(log10(least).rounded(.down))
         return first...max(first + 1, Int(log10(most).rounded(.up)))
     }
@@ -58,7 +60,8 @@ struct CumulativeChart {
         }
         for share in [0, 0.25, 0.5, 0.75, 1] {
             let place = at(y(share))
-            svg += "<line class=\"grid\" x1=\"\(at(Self.left))\" x2=\"\(at(Self.width - Self.right))\" y1=\"\(place)\" y2=\"\(place)\"/>"
+            svg +=
+                "<line class=\"grid\" x1=\"\(at(Self.left))\" x2=\"\(at(Self.width - Self.right))\" y1=\"\(place)\" y2=\"\(place)\"/>"
             svg += "<text class=\"tick\" x=\"\(at(Self.left - 6))\" y=\"\(at(y(share) + 4))\" text-anchor=\"end\">"
             svg += "\(Int(share * 100))%</text>\n"
         }
@@ -69,7 +72,8 @@ struct CumulativeChart {
         }
         for line in lines where !line.points.isEmpty {
             let points = line.points.map { "\(at(x($0.seconds))),\(at(y($0.share)))" }.joined(separator: " ")
-            svg += "<polyline class=\"\(line.style)\" points=\"\(points)\"><title>\(Markup.escaped(line.name))</title></polyline>\n"
+            svg +=
+                "<polyline class=\"\(line.style)\" points=\"\(points)\"><title>\(Markup.escaped(line.name))</title></polyline>\n"
         }
         return svg + "</svg>\n"
     }

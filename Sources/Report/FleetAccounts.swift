@@ -12,7 +12,8 @@ extension FleetAccount {
         self.init(
             fleet: plan.name, pools: plan.pools.map(PoolAccount.init),
             site: SiteAccount(
-                pue: plan.site.pue, wueLitresPerKWh: plan.site.wueLitresPerKWh, gramsCO2ePerKWh: plan.site.gramsCO2ePerKWh),
+                pue: plan.site.pue, wueLitresPerKWh: plan.site.wueLitresPerKWh,
+                gramsCO2ePerKWh: plan.site.gramsCO2ePerKWh),
             priceBasis: plan.priceBasis, grade: plan.grade, assumptions: plan.assumptions, bands: ModelBands(plan))
     }
 }

@@ -4,7 +4,8 @@
 
 import Foundation
 
-/// Writes reports as JSON: keys sorted, two spaces of indentation, a newline at the end; the same report gives the same bytes.
+/// Writes reports as JSON: keys sorted, two spaces of indentation, a newline at the end; the same report gives the
+/// same bytes.
 public enum ReportJSON {
     /// - Throws: only when a figure is not a number, which a report must never hold.
     public static func text(_ report: some Encodable) throws -> String {

@@ -24,6 +24,9 @@ public enum ReportPage {
         precondition(sides.count == 1 || sides.count == 2)
         let names = sides.map(\.side.report.fleet).joined(separator: " beside ")
         let first = sides[0].side.report
+        // Grades from best to weakest.
+        let grades = ["measured", "published", "derived", "assumed"]
+        let weakest = grades.last { grade in sides.contains { $0.side.report.grade == grade } } ?? "assumed"
         var page = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
         page += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
         page += "<title>\(Markup.escaped(names))</title>\n<style>\n\(style)</style>\n</head>\n<body>\n<main>\n"
@@ -31,7 +34,7 @@ public enum ReportPage {
         page += "<code>\(Markup.escaped(first.workload))</code>, seed \(first.seed). Promise: TTFT p99 at most "
         page += "\(NumberText.milliseconds(first.goodput.ttftP99Seconds)) ms, TPOT p99 at most "
         page += "\(NumberText.milliseconds(first.goodput.tpotP99Seconds)) ms. Weakest grade: "
-        page += "<strong>\(Markup.escaped(sides.map(\.side.report.grade).joined(separator: ", ")))</strong>.</p>\n"
+        page += "<strong>\(Markup.escaped(weakest))</strong>.</p>\n"
         page += keyFigures(sides)
         page += legend(sides)
         page += charts(sides)
@@ -73,7 +76,8 @@ public enum ReportPage {
             text += "<tr><th scope=\"row\">\(Markup.escaped(name))</th>"
             for value in values { text += "<td>\(NumberText.significant(value))</td>" }
             if values.count == 2 {
-                let ratio: Double? = if let above = values[0], let below = values[1], below != 0 { above / below } else { nil }
+                let ratio: Double? =
+                    if let above = values[0], let below = values[1], below != 0 { above / below } else { nil }
                 text += "<td>\(NumberText.ratio(ratio))</td>"
             }
             text += "</tr>\n"
@@ -94,8 +98,10 @@ public enum ReportPage {
     private static func charts(_ sides: [PageSide]) -> String {
         let promise = sides[0].tally.promise
         let kinds: [(String, (Tally) -> LatencyDistribution, Double?)] = [
-            ("Time to first token", { $0.ttft }, promise.ttftSeconds), ("Time per output token", { $0.tpot }, promise.tpotSeconds),
-            ("Gap between tokens", { $0.itl }, nil), ("End to end", { $0.e2e }, nil), ("Time in queue", { $0.queue }, nil),
+            ("Time to first token", { $0.ttft }, promise.ttftSeconds),
+            ("Time per output token", { $0.tpot }, promise.tpotSeconds),
+            ("Gap between tokens", { $0.itl }, nil), ("End to end", { $0.e2e }, nil),
+            ("Time in queue", { $0.queue }, nil),
         ]
         let shares = [0.001] + (1...98).map { Double($0) / 100 } + [0.985, 0.99, 0.995, 0.999, 1]
         var text = "<section>\n<h2>Latency: share of requests within a time</h2>\n<div class=\"charts\">\n"
@@ -148,7 +154,7 @@ public enum ReportPage {
         th { text-align: left; vertical-align: top; } td { text-align: right; font-variant-numeric: tabular-nums; }
         .scroll, pre { overflow-x: auto; } pre { font-size: .8rem; }
         .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1rem; }
-        figure { margin: 0; } figcaption { font-weight: 600; } svg { width: 100%; height: auto; }
+        figure { margin: 0; } figcaption { font-weight: 600; } svg { width: 100%; max-width: 42rem; height: auto; }
         .grid { stroke: var(--faint); } .tick, .label { fill: var(--quiet); font-size: 12px; }
         polyline { fill: none; stroke-width: 2; } polyline.line0 { stroke: var(--first); }
         polyline.line1 { stroke: var(--second); stroke-dasharray: 7 3; }

@@ -37,7 +37,8 @@ public struct ReportText: Sendable {
 
     private mutating func write(notes: [String]) -> String {
         let first = sides[0].report
-        var text = "workload \(first.workload), seed \(first.seed): \(NumberText.grouped(first.requests.offered)) requests\n"
+        var text =
+            "workload \(first.workload), seed \(first.seed): \(NumberText.grouped(first.requests.offered)) requests\n"
         text += "promise  TTFT p99 <= \(NumberText.milliseconds(first.goodput.ttftP99Seconds)) ms, "
         text += "TPOT p99 <= \(NumberText.milliseconds(first.goodput.tpotP99Seconds)) ms\n\n"
         heading()
@@ -63,7 +64,9 @@ public struct ReportText: Sendable {
         table.add(cells)
         let lines = sides.map(\.caption.count).max() ?? 0
         for line in 0..<lines {
-            table.add(["", ""] + sides.map { line < $0.caption.count ? $0.caption[line] : "" } + (sides.count == 2 ? [""] : []))
+            table.add(
+                ["", ""] + sides.map { line < $0.caption.count ? $0.caption[line] : "" }
+                    + (sides.count == 2 ? [""] : []))
         }
         table.rule()
     }
@@ -82,7 +85,8 @@ public struct ReportText: Sendable {
 
     private mutating func latencies() {
         let kinds: [(String, (SimulationReport) -> SimulationReport.Latency)] = [
-            ("TTFT", { $0.ttftSeconds }), ("TPOT", { $0.tpotSeconds }), ("ITL", { $0.itlSeconds }), ("E2E", { $0.e2eSeconds }),
+            ("TTFT", { $0.ttftSeconds }), ("TPOT", { $0.tpotSeconds }), ("ITL", { $0.itlSeconds }),
+            ("E2E", { $0.e2eSeconds }),
             ("queue", { $0.queueSeconds }),
         ]
         for (name, latency) in kinds {
@@ -130,7 +134,8 @@ public struct ReportText: Sendable {
 
     private mutating func bands() {
         let kinds: [(String, (ModelBands) -> [Double])] = [
-            ("model band of TTFT", { $0.ttft }), ("model band of TPOT", { $0.tpot }), ("model band of cost", { $0.cost }),
+            ("model band of TTFT", { $0.ttft }), ("model band of TPOT", { $0.tpot }),
+            ("model band of cost", { $0.cost }),
             ("model band of energy", { $0.energy }),
         ]
         guard sides.contains(where: { $0.report.bands != nil }) else { return }
@@ -170,7 +175,8 @@ public struct ReportText: Sendable {
         var cells = [name, unit]
         cells += values.map { decimals == nil ? NumberText.significant($0) : NumberText.fixed($0, decimals: decimals!) }
         if values.count == 2 {
-            let ratio: Double? = if let above = values[0], let below = values[1], below != 0 { above / below } else { nil }
+            let ratio: Double? =
+                if let above = values[0], let below = values[1], below != 0 { above / below } else { nil }
             cells.append(NumberText.ratio(ratio))
         }
         table.add(cells)

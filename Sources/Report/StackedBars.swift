@@ -22,7 +22,7 @@ struct StackedBars {
     var svg: String {
         let most = bars.map { $0.parts.reduce(0) { $0 + $1.value } }.max() ?? 0
         guard most > 0 else { return "" }
-        let height = Double(bars.count) * (Self.barHeight + Self.gap) + 30
+        let height = Double(bars.count) * (Self.barHeight + Self.gap)
         let at = Markup.coordinate
         let totals = bars.map { bar in
             "\(bar.name): \(NumberText.significant(bar.parts.reduce(0) { $0 + $1.value })) \(unit)"
@@ -31,12 +31,15 @@ struct StackedBars {
         svg += "\(Markup.escaped("\(title). \(totals.joined(separator: "; "))"))\">\n"
         var y = 4.0
         for bar in bars {
-            svg += "<text class=\"label\" x=\"0\" y=\"\(at(y + 17))\">\(Markup.escaped(String(bar.name.prefix(17))))</text>\n"
+            svg +=
+                "<text class=\"label\" x=\"0\" y=\"\(at(y + 17))\">\(Markup.escaped(String(bar.name.prefix(17))))</text>\n"
             var x = Self.labelWidth
             for (index, part) in bar.parts.enumerated() where part.value > 0 {
                 let width = part.value / most * (Self.width - Self.labelWidth - 4)
-                svg += "<rect class=\"part\(index)\" x=\"\(at(x))\" y=\"\(at(y))\" width=\"\(at(width))\" height=\"\(at(Self.barHeight))\">"
-                svg += "<title>\(Markup.escaped("\(part.name): \(NumberText.significant(part.value)) \(unit)"))</title></rect>\n"
+                svg +=
+                    "<rect class=\"part\(index)\" x=\"\(at(x))\" y=\"\(at(y))\" width=\"\(at(width))\" height=\"\(at(Self.barHeight))\">"
+                svg +=
+                    "<title>\(Markup.escaped("\(part.name): \(NumberText.significant(part.value)) \(unit)"))</title></rect>\n"
                 x += width
             }
             y += Self.barHeight + Self.gap

@@ -31,7 +31,9 @@ struct ClaimChecks {
     private func days(_ date: String) -> CalendarDay { CalendarDay(date)! }
 
     /// Chips, and figures of a chip, of the two UltraServers.
-    private func ultraServers() throws -> (old: (chips: Double, chip: Accelerator), new: (chips: Double, chip: Accelerator)) {
+    private func ultraServers() throws -> (
+        old: (chips: Double, chip: Accelerator), new: (chips: Double, chip: Accelerator)
+    ) {
         let (old, new) = (try catalog.instance("u-trn2x64"), try catalog.instance("u-trn3x144"))
         return (
             (Double(old.acceleratorCount.value), try catalog.accelerator(of: old)),
@@ -59,12 +61,14 @@ struct ClaimChecks {
 
     private func memoryBandwidth() throws -> ClaimFinding {
         let (old, new) = try ultraServers()
-        let bandwidth = try new.chip.needed(\.memoryBytesPerSecond).value / old.chip.needed(\.memoryBytesPerSecond).value
+        let bandwidth =
+            try new.chip.needed(\.memoryBytesPerSecond).value / old.chip.needed(\.memoryBytesPerSecond).value
         let capacity = try new.chip.needed(\.memoryBytes).value / old.chip.needed(\.memoryBytes).value
         let chips = new.chips / old.chips
         return ClaimFinding(
             claim: "A Trn3 UltraServer has nearly 4 times the memory bandwidth of a Trn2 UltraServer",
-            source: try number("claim.trn3-ultraserver-compute").source, verdict: bandwidth * chips >= 3.7 ? .holdsIf : .fails,
+            source: try number("claim.trn3-ultraserver-compute").source,
+            verdict: bandwidth * chips >= 3.7 ? .holdsIf : .fails,
             needs: ["one counts per UltraServer, not per chip"],
             finds: [
                 "bandwidth \(two(bandwidth * chips)) times per UltraServer, \(two(bandwidth)) times per chip",
@@ -81,7 +85,8 @@ struct ClaimChecks {
         let compute = try new.chip.peak(at: .fp8).value / old.chip.peak(at: .fp8).value
         let most = compute * oldWatts.value / (1 + claim.value)
         return ClaimFinding(
-            claim: "Trainium3 is over \(Int(claim.value * 100)) % more energy efficient than Trainium2", source: claim.source,
+            claim: "Trainium3 is over \(Int(claim.value * 100)) % more energy efficient than Trainium2",
+            source: claim.source,
             verdict: .holdsIf,
             needs: [
                 "at 8-bit peak, a Trainium3 chip draws at most \(Int(most.rounded())) W if a Trainium2 chip draws "
@@ -100,7 +105,8 @@ struct ClaimChecks {
         let newWatts = try new.chip.needed(\.thermalDesignWatts)
         let left = compute.value / claim.value * oldWatts * old.chips / new.chips
         return ClaimFinding(
-            claim: "A Trn3 UltraServer is \(Int(claim.value)) times as energy efficient as a Trn2 UltraServer", source: claim.source,
+            claim: "A Trn3 UltraServer is \(Int(claim.value)) times as energy efficient as a Trn2 UltraServer",
+            source: claim.source,
             verdict: .fails,
             needs: [
                 "of chips alone, at \(compute.value) times the compute, each Trainium3 chip would draw \(Int(left.rounded())) W, or the "
@@ -126,15 +132,19 @@ struct ClaimChecks {
             if let rival { finds.append(rival.summary) }
             for date in ["2024-12-31", "2026-07-31", "2026-10-31"] {
                 guard
-                    let mine = try? catalog.price("trn2.48xlarge", basis: .capacityBlock, region: "us-east-2", date: days(date)),
+                    let mine = try? catalog.price(
+                        "trn2.48xlarge", basis: .capacityBlock, region: "us-east-2", date: days(date)),
                     let theirs = try? catalog.price(gpu, basis: .capacityBlock, region: "us-east-2", date: days(date))
                 else { continue }
                 let prices = Double(mine.microDollarsPerHour) / Double(theirs.microDollarsPerHour)
-                needs.append(
+                let need =
                     "against \(gpu) at capacity-block prices of \(theirs.price.date): trn2.48xlarge yields "
-                        + "\(two(prices * (1 + low.value))) to \(two(prices * (1 + high.value))) times its tokens per second")
+                    + "\(two(prices * (1 + low.value))) to \(two(prices * (1 + high.value))) times its tokens per second"
+                if needs.contains(need) { continue }
+                needs.append(need)
                 if let trainium, let rival {
-                    holds.append(trainium.outputTokensPerSecond / rival.outputTokensPerSecond >= prices * (1 + low.value))
+                    holds.append(
+                        trainium.outputTokensPerSecond / rival.outputTokensPerSecond >= prices * (1 + low.value))
                 }
             }
             if let trainium, let rival {
@@ -146,7 +156,8 @@ struct ClaimChecks {
         if let trainium { finds.insert(trainium.summary, at: 0) }
         return ClaimFinding(
             claim: "Trn2 has 30 to 40 % better price performance than P5e and P5en", source: low.source,
-            verdict: holds.isEmpty ? .untestable : holds.allSatisfy { $0 } ? .holds : holds.contains(true) ? .holdsIf : .fails,
+            verdict: holds.isEmpty
+                ? .untestable : holds.allSatisfy { $0 } ? .holds : holds.contains(true) ? .holdsIf : .fails,
             needs: needs, finds: finds, grade: Grade.assumed.rawValue)
     }
 
@@ -155,11 +166,17 @@ struct ClaimChecks {
         let found = try await pair(model, precisions: [.bf16, .fp8])
         let ratio = found.map { $0.new.tokensPerSecondPerMegawatt / $0.old.tokensPerSecondPerMegawatt }
         return ClaimFinding(
-            claim: "Trn3 gives over \(Int(claim.value)) times the output tokens per megawatt of Trn2 at similar latency per user",
+            claim:
+                "Trn3 gives over \(Int(claim.value)) times the output tokens per megawatt of Trn2 at similar latency per user",
             source: claim.source, verdict: ratio.map { $0 >= claim.value ? .holds : .fails } ?? .untestable,
-            needs: ["no model is named; a Trn3 token costs at most 1/\(Int(claim.value)) of the wall energy of a Trn2 token"],
+            needs: [
+                "no model is named; a Trn3 token costs at most 1/\(Int(claim.value)) of the wall energy of a Trn2 token"
+            ],
             finds: (found.map { [$0.old.summary, $0.new.summary] } ?? [])
-                + [ratio.map { "\(model): \(two($0)) times the tokens per megawatt at the wall" } ?? "no deployment keeps the TPOT bound"],
+                + [
+                    ratio.map { "\(model): \(two($0)) times the tokens per megawatt at the wall" }
+                        ?? "no deployment keeps the TPOT bound"
+                ],
             grade: Grade.assumed.rawValue)
     }
 
@@ -168,12 +185,17 @@ struct ClaimChecks {
         let found = try await pair("gpt-oss-120b", precisions: [.bf16])
         let ratio = found.map { $0.new.tokensPerSecondPerChip / $0.old.tokensPerSecondPerChip }
         return ClaimFinding(
-            claim: "gpt-oss: \(Int(claim.value)) times the throughput per chip of a Trn2 UltraServer, with 4 times faster responses",
+            claim:
+                "gpt-oss: \(Int(claim.value)) times the throughput per chip of a Trn2 UltraServer, with 4 times faster responses",
             source: claim.source, verdict: ratio.map { $0 >= claim.value ? .holds : .fails } ?? .untestable,
-            needs: ["per chip Trainium3 has 1.94 times the 8-bit peak and 1.69 times the bandwidth: the rest is software"],
+            needs: [
+                "per chip Trainium3 has 1.94 times the 8-bit peak and 1.69 times the bandwidth: the rest is software"
+            ],
             finds: (found.map { [$0.old.summary, $0.new.summary] } ?? [])
-                + [ratio.map { "\(two($0)) times the throughput per chip, with one generation of software on both" }
-                    ?? "no deployment keeps the TPOT bound"],
+                + [
+                    ratio.map { "\(two($0)) times the throughput per chip, with one generation of software on both" }
+                        ?? "no deployment keeps the TPOT bound"
+                ],
             grade: Grade.assumed.rawValue)
     }
 
@@ -195,7 +217,8 @@ struct ClaimChecks {
             guard let new, let rival = try await trial.best(model, on: gpu, precisions: [.bf16, .fp8]) else { continue }
             let bases: [PriceBasis] = [.capacityBlock, .onDemand]
             for basis in bases {
-                guard let price = try? catalog.price(gpu, basis: basis, region: "us-east-1", date: days("2026-10-31")) else { continue }
+                guard let price = try? catalog.price(gpu, basis: basis, region: "us-east-1", date: days("2026-10-31"))
+                else { continue }
                 let share = new.outputTokensPerSecond / rival.outputTokensPerSecond
                 let even = Double(price.microDollarsPerHour) / 1e6 * share
                 finds.append(
@@ -205,9 +228,11 @@ struct ClaimChecks {
             }
         }
         return ClaimFinding(
-            claim: "Trn3 UltraServers cost up to \(Int(claim.value * 100)) % less than comparable cloud instances", source: claim.source,
+            claim: "Trn3 UltraServers cost up to \(Int(claim.value * 100)) % less than comparable cloud instances",
+            source: claim.source,
             verdict: .untestable,
-            needs: ["a price of Trn3, which is not public, below the ones found here; the baseline is not named"], finds: finds,
+            needs: ["a price of Trn3, which is not public, below the ones found here; the baseline is not named"],
+            finds: finds,
             grade: Grade.assumed.rawValue)
     }
 
@@ -234,7 +259,8 @@ struct ClaimChecks {
         let instance = try catalog.instance("trn2.48xlarge")
         let perChip = try instance.needed(\.allInWattsPerAccelerator)
         return ClaimFinding(
-            claim: "Project Rainier has nearly \(NumberText.grouped(Int64(claim.value))) Trainium2 chips", source: claim.source,
+            claim: "Project Rainier has nearly \(NumberText.grouped(Int64(claim.value))) Trainium2 chips",
+            source: claim.source,
             verdict: .untestable, needs: ["what share serves and what trains is not public"],
             finds: [
                 "\(NumberText.grouped(Int64(claim.value) / Int64(instance.acceleratorCount.value))) servers; about "
@@ -248,7 +274,8 @@ struct ClaimChecks {
         let range = [950.0, 1250.0]
         let chips = range.map { claim.value / $0 / 1e6 }
         return ClaimFinding(
-            claim: "\(Int(claim.value / 1e9)) gigawatts of Trainium capacity for OpenAI", source: claim.source, verdict: .untestable,
+            claim: "\(Int(claim.value / 1e9)) gigawatts of Trainium capacity for OpenAI", source: claim.source,
+            verdict: .untestable,
             needs: ["how many chips that is depends on the power of a chip with everything around it"],
             finds: [
                 "\(two(chips[1])) to \(two(chips[0])) million chips at \(Int(range[1])) to \(Int(range[0])) W each",
@@ -259,17 +286,21 @@ struct ClaimChecks {
     private func chipsDeployed() throws -> ClaimFinding {
         let claim = try number("claim.chips-deployed")
         return ClaimFinding(
-            claim: "\(NumberText.grouped(Int64(claim.value))) Trainium chips are deployed", source: claim.source, verdict: .untestable,
+            claim: "\(NumberText.grouped(Int64(claim.value))) Trainium chips are deployed", source: claim.source,
+            verdict: .untestable,
             needs: ["one scope: the press says all generations, the maker's quarterly text says Trainium2"],
-            finds: ["the same number with two scopes"] + claim.alternatives.compactMap(\.note), grade: Grade.published.rawValue)
+            finds: ["the same number with two scopes"] + claim.alternatives.compactMap(\.note),
+            grade: Grade.published.rawValue)
     }
 
     private func disclosedNowhere() throws -> ClaimFinding {
         let faster = try number("claim.haiku-3.5-faster")
         return ClaimFinding(
-            claim: "Most of Bedrock's inference runs on Trainium2; Claude 3.5 Haiku is up to \(Int(faster.value * 100)) % faster there",
+            claim:
+                "Most of Bedrock's inference runs on Trainium2; Claude 3.5 Haiku is up to \(Int(faster.value * 100)) % faster there",
             source: faster.source, verdict: .untestable,
-            needs: ["traffic shares, model sizes and the baseline: none is public"], finds: [], grade: Grade.published.rawValue)
+            needs: ["traffic shares, model sizes and the baseline: none is public"], finds: [],
+            grade: Grade.published.rawValue)
     }
 
     private func recompilation() throws -> ClaimFinding {

@@ -12,6 +12,7 @@ import Workload
 /// Runs the offline workload on one instance under each deployment that is possible.
 struct ClaimTrial: Sendable {
     var catalog: Catalog
+    /// Fewest requests of a simulation; larger fleets get more.
     var requests: Int
     var tpotSeconds: Double
     var seed: UInt64
@@ -42,9 +43,9 @@ struct ClaimTrial: Sendable {
 
     /// Every deployment, in the order of the search.
     func results(_ model: String, on instance: String, precisions: [Precision]) async throws -> [Result] {
-        let search = DeploymentSearch(model: model, maxModelTokens: 2048, precisions: precisions, region: "us-east-2", price: nil)
+        let search = DeploymentSearch(
+            model: model, maxModelTokens: 2048, precisions: precisions, region: "us-east-2", price: nil)
         let plans = try search.candidates(on: instance, catalog: catalog, calibration: .builtIn).plans
-        let workload = try Workload.open("batch?limit=\(requests)&seed=\(seed)")
         progress?.show("\(model) on \(instance): \(plans.count) deployments")
         return try await withThrowingTaskGroup(of: (Int, Result).self) { group in
             var next = 0
@@ -53,7 +54,7 @@ struct ClaimTrial: Sendable {
                 guard next < plans.count else { return }
                 let (index, plan) = (next, plans[next])
                 next += 1
-                group.addTask { (index, try result(plan, workload)) }
+                group.addTask { (index, try result(plan)) }
             }
             for _ in 0..<min(threads, plans.count) { addTask() }
             for try await pair in group {
@@ -64,7 +65,10 @@ struct ClaimTrial: Sendable {
         }
     }
 
-    private func result(_ plan: FleetPlan, _ workload: Workload) throws -> Result {
+    /// Offers enough at once to keep every slot of every replica busy for most of the run.
+    private func result(_ plan: FleetPlan) throws -> Result {
+        let slots = plan.replicas * Int(plan.pools[0].configuration.maxSequences)
+        let workload = try Workload.open("batch?limit=\(max(requests, 4 * min(slots, 10_000)))&seed=\(seed)")
         let outcome = try FleetRun(plan: plan, workload: workload, seed: seed, threads: 1, promise: .interactive).run()
         let report = outcome.report
         let seconds = report.simulatedSeconds

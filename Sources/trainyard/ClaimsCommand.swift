@@ -10,7 +10,8 @@ import Report
 struct ClaimsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "claims",
-        abstract: "Each public claim about Trainium: what must hold for it to be true, under today's prices and this model.",
+        abstract:
+            "Each public claim about Trainium: what must hold for it to be true, under today's prices and this model.",
         discussion: """
             Arithmetic on prices, peaks and power comes from the catalogue. Where a claim is about serving, both machines are \
             simulated on the offline workload 'batch' with the deployment of each that yields most tokens at the bound on TPOT.
@@ -22,8 +23,8 @@ struct ClaimsCommand: AsyncParsableCommand {
     @Option(name: .customLong("tpot"), help: "Bound on the mean time per output token in the simulations, seconds.")
     var tpotSeconds = 0.06
 
-    @Option(help: "Requests of each simulation.")
-    var requests = 2000
+    @Option(help: "Fewest requests of a simulation; enough to keep all slots busy are offered in any case.")
+    var requests = 1000
 
     @Option(help: "Write the findings as JSON to this file; - for standard output instead of the text.")
     var json: String?
@@ -49,7 +50,8 @@ struct ClaimsCommand: AsyncParsableCommand {
         let catalog = try self.catalog.map { try Catalog(directory: $0) } ?? Catalog.builtIn
         let trial = ClaimTrial(
             catalog: catalog, requests: requests, tpotSeconds: tpotSeconds, seed: seed,
-            threads: threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount), progress: ProgressLine(quiet: quiet))
+            threads: threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount),
+            progress: ProgressLine(quiet: quiet))
         let checks = ClaimChecks(catalog: catalog, trial: trial, model: model)
         let findings = try await checks.all()
         trial.progress?.finish()

@@ -19,6 +19,8 @@ struct FleetRun: Sendable {
     var threads: Int
     var promise: LatencyPromise
     var keepsCompletions = false
+    /// Decisions that each cell may keep for a log; 0 for none.
+    var decisionRecords = 0
     var progress: ProgressLine?
 
     /// What came out of a run.
@@ -31,15 +33,29 @@ struct FleetRun: Sendable {
         var side: ReportSide {
             ReportSide(report: report, caption: plan.caption, keepsPromise: result.tally.keepsPromise)
         }
+
+        var pageSide: PageSide { PageSide(side: side, tally: result.tally, settlement: settlement) }
     }
 
     func run() throws -> Outcome {
         let clock = EffortClock(ownThreadOnly: usedThreads == 1)
         let result = try simulate(plan)
         let account = FleetAccount(plan)
-        let settlement = Settlement(account: account, activities: result.activities, windowNanoseconds: result.endNanoseconds)
+        let settlement = Settlement(
+            account: account, activities: result.activities, windowNanoseconds: result.endNanoseconds)
+        for (pool, energy) in zip(account.pools, settlement.energies) {
+            let bounds = PoolEnergy.bounds(of: pool, windowNanoseconds: settlement.windowNanoseconds)
+            // A part in a million for the rounding of steps' energies and of milliwatts, and one nanosecond of all
+            // replicas.
+            let slack = bounds.upperBound / 1_000_000 + Int128(pool.replicas * pool.replicaMaxMilliwatts) / 1000 + 1000
+            assert(
+                energy.chipNanojoules >= bounds.lowerBound - slack
+                    && energy.chipNanojoules <= bounds.upperBound + slack,
+                "pool \(pool.name): \(energy.chipNanojoules) nJ lie outside \(bounds)")
+        }
         let report = SimulationReport(
-            account: account, subject: subject(result), tally: result.tally, settlement: settlement, effort: clock.effort)
+            account: account, subject: subject(result), tally: result.tally, settlement: settlement,
+            effort: clock.effort)
         return Outcome(plan: plan, result: result, settlement: settlement, report: report)
     }
 
@@ -52,6 +68,7 @@ struct FleetRun: Sendable {
         options.threads = usedThreads
         options.promise = promise
         options.keepsCompletions = keepsCompletions
+        options.decisionRecords = decisionRecords
         if let progress {
             let name = plan.name
             options.progress = { progress.show($0, of: name) }
@@ -64,8 +81,11 @@ struct FleetRun: Sendable {
         var sentences = ["workload: \(provenance.source)"] + provenance.assumptions + result.reading.notes
         switch result.stability {
         case .stable: break
-        case .backlogged: sentences.append("a backlog was left when the last request arrived: latencies depend on how long the run is")
-        case .overloaded: sentences.append("overloaded: the backlog grew throughout, so latencies only say how long the run was")
+        case .backlogged:
+            sentences.append(
+                "a backlog was left when the last request arrived: latencies depend on how long the run is")
+        case .overloaded:
+            sentences.append("overloaded: the backlog grew throughout, so latencies only say how long the run was")
         }
         return RunSubject(
             workload: workload.description.description, seed: seed,
@@ -76,7 +96,8 @@ struct FleetRun: Sendable {
 
     /// The run with the fewest instances that keeps the promise, found by doubling and bisection.
     ///
-    /// Takes for granted that more instances never break a promise that fewer keep. When growing stops helping (two doublings
+    /// Takes for granted that more instances never break a promise that fewer keep. When growing stops helping (two
+    /// doublings
     /// that change neither percentile by 1 %), the largest run is returned, and does not keep the promise.
     func smallest() throws -> Outcome {
         let unit = plan.pools.map { $0.compiled.instancesPerReplica }.reduce(0, +)
@@ -132,7 +153,8 @@ struct EffortClock: Sendable {
     private let wall: ContinuousClock.Instant
     private let cpu: Double
 
-    /// - Parameter ownThreadOnly: count only the CPU time of the calling thread, because others work on something else.
+    /// - Parameter ownThreadOnly: count only the CPU time of the calling thread, because others work on something
+    ///   else.
     init(ownThreadOnly: Bool) {
         self.ownThreadOnly = ownThreadOnly
         wall = ContinuousClock.now
@@ -145,7 +167,8 @@ struct EffortClock: Sendable {
         getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         let (seconds, attoseconds) = elapsed.components
         return RunEffort(
-            wallSeconds: Double(seconds) + Double(attoseconds) * 1e-18, cpuSeconds: Self.cpuSeconds(ownThreadOnly) - cpu,
+            wallSeconds: Double(seconds) + Double(attoseconds) * 1e-18,
+            cpuSeconds: Self.cpuSeconds(ownThreadOnly) - cpu,
             peakMemoryBytes: Int64(usage.ru_maxrss) * 1024)
     }
 

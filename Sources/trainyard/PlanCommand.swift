@@ -15,7 +15,8 @@ import Workload
 struct PlanCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "plan",
-        abstract: "Search deployments of a model on several instance types for the smallest fleets that keep a promise.",
+        abstract:
+            "Search deployments of a model on several instance types for the smallest fleets that keep a promise.",
         discussion: """
             Tries every power of two of tensor-parallel ranks at every precision, with a few settings of the serving stack, sizes each \
             to the fewest instances that keep the promise, and prints those that no other beats in cost, energy and latency at once.
@@ -48,7 +49,8 @@ struct PlanCommand: AsyncParsableCommand {
         let catalog = try options.openCatalog()
         let workload = try options.openWorkload()
         let search = DeploymentSearch(
-            model: model, maxModelTokens: try longestRequest(of: workload), precisions: try parsedPrecisions(), region: region,
+            model: model, maxModelTokens: try longestRequest(of: workload), precisions: try parsedPrecisions(),
+            region: region,
             price: try parsedPrice())
         _ = try catalog.region(region)
         var plans: [FleetPlan] = []
@@ -59,7 +61,8 @@ struct PlanCommand: AsyncParsableCommand {
             refusals += found.refusals
         }
         guard !plans.isEmpty else {
-            throw CommandError("no deployment is possible:\n" + refusals.map { "  \($0.name): \($0.reason)" }.joined(separator: "\n"))
+            throw CommandError(
+                "no deployment is possible:\n" + refusals.map { "  \($0.name): \($0.reason)" }.joined(separator: "\n"))
         }
         let outcomes = try await size(plans, on: workload)
         let report = PlanReport(workload: workload.description.description, outcomes: outcomes, refusals: refusals)
@@ -70,7 +73,8 @@ struct PlanCommand: AsyncParsableCommand {
     private func parsedPrecisions() throws -> [Precision] {
         try precisions.split(separator: ",").map { name in
             guard let precision = Precision(rawValue: String(name)) else {
-                throw ValidationError("unknown precision '\(name)'; valid: \(Precision.allCases.map(\.rawValue).joined(separator: ", "))")
+                throw ValidationError(
+                    "unknown precision '\(name)'; valid: \(Precision.allCases.map(\.rawValue).joined(separator: ", "))")
             }
             return precision
         }
@@ -150,7 +154,8 @@ struct PlanReport: Encodable {
             of: kept.map { index in
                 let report = outcomes[index].report
                 return [
-                    report.cost.usdPerMillionOutputTokens, report.energy.boundary.wall.joulesPerOutputToken, report.e2eSeconds.mean,
+                    report.cost.usdPerMillionOutputTokens, report.energy.boundary.wall.joulesPerOutputToken,
+                    report.e2eSeconds.mean,
                 ]
             })
         let frontIndices = Set(front.map { kept[$0] })
@@ -158,8 +163,10 @@ struct PlanReport: Encodable {
             let pool = outcome.plan.pools[0]
             return Deployment(
                 name: outcome.plan.name, instances: outcome.plan.instances, replicas: outcome.plan.replicas,
-                maxSequences: Int(pool.configuration.maxSequences), maxBatchedTokens: Int(pool.configuration.maxBatchedTokens),
-                isOnFront: frontIndices.contains(index), keepsPromise: outcome.side.keepsPromise, report: outcome.report)
+                maxSequences: Int(pool.configuration.maxSequences),
+                maxBatchedTokens: Int(pool.configuration.maxBatchedTokens),
+                isOnFront: frontIndices.contains(index), keepsPromise: outcome.side.keepsPromise, report: outcome.report
+            )
         }
         refused = Dictionary(refusals.map { ($0.name, $0.reason) }, uniquingKeysWith: { first, _ in first })
     }
@@ -168,14 +175,16 @@ struct PlanReport: Encodable {
     func text(all: Bool) -> String {
         var table = TextTable()
         table.add([
-            "deployment", "instances", "replicas", "seqs", "batched", "TTFT p99 ms", "TPOT p99 ms", "E2E mean ms", "USD/h", "USD/M out",
+            "deployment", "instances", "replicas", "seqs", "batched", "TTFT p99 ms", "TPOT p99 ms", "E2E mean ms",
+            "USD/h", "USD/M out",
             "wall J/out", "grade",
         ])
         table.rule()
         func add(_ deployment: Deployment) {
             let report = deployment.report
             table.add([
-                deployment.name, String(deployment.instances), String(deployment.replicas), String(deployment.maxSequences),
+                deployment.name, String(deployment.instances), String(deployment.replicas),
+                String(deployment.maxSequences),
                 String(deployment.maxBatchedTokens), NumberText.milliseconds(report.ttftSeconds.p99),
                 NumberText.milliseconds(report.tpotSeconds.p99), NumberText.milliseconds(report.e2eSeconds.mean),
                 NumberText.fixed(report.cost.usdPerHour, decimals: 2),
@@ -201,7 +210,8 @@ struct PlanReport: Encodable {
         text += "\(deployments.count) deployments tried: \(deployments.count - broken.count) keep the promise, "
         text += "\(broken.count) cannot; \(refused.count) do not fit\n\n" + table.text
         if deployments.contains(where: { $0.report.cost.usdPerHour == nil }) {
-            text += "\n- in a price: none is known on that basis; such a deployment is on the front for energy or latency alone\n"
+            text +=
+                "\n- in a price: none is known on that basis; such a deployment is on the front for energy or latency alone\n"
         }
         return text
     }

@@ -21,7 +21,8 @@ final class ProgressLine: Sendable {
     }
 
     func show(_ progress: SimulationProgress, of name: String) {
-        let text = "\(name): \(NumberText.grouped(progress.requestsEnded)) requests, "
+        let text =
+            "\(name): \(NumberText.grouped(progress.requestsEnded)) requests, "
             + "\(NumberText.fixed(progress.simulatedSeconds, decimals: 0)) s"
         show(text, as: name)
     }

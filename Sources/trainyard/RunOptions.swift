@@ -52,7 +52,9 @@ struct RunOptions: ParsableArguments {
                 throw ValidationError("\(name) takes seconds above 0, such as 0.5, not \(seconds)")
             }
         }
-        if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads takes 1 to 1024, not \(threads)") }
+        if let threads, !(1...1024).contains(threads) {
+            throw ValidationError("--threads takes 1 to 1024, not \(threads)")
+        }
     }
 
     /// The promise asked for, with INTERFACE's defaults where none was.
@@ -81,7 +83,8 @@ struct RunOptions: ParsableArguments {
         return try Workload(description, policy: ReadingPolicy(skipsBadRows: skipBadRows))
     }
 
-    /// Writes the files that were asked for, and prints the table, or the JSON in its place when `--json -` asks for it.
+    /// Writes the files that were asked for, and prints the table, or the JSON in its place when `--json -` asks for
+    /// it.
     func print(table: String, json text: String, html page: @autoclosure () -> String? = nil) throws {
         if let json, json != "-" { try write(text, to: json) }
         if let html {

@@ -22,6 +22,12 @@ struct SimulateCommand: ParsableCommand {
     @Option(help: "Write one CSV row per request to this file.")
     var requests: String?
 
+    @Option(help: "Write the log of every placement decision to this file, for `trainyard replay --decisions`.")
+    var decisions: String?
+
+    /// Records per cell, 40 bytes each and as much again for requests: a bound, not what is taken.
+    private static let mostDecisions = 1 << 24
+
     func run() throws {
         let catalog = try options.openCatalog()
         let plan = try options.plan(fleet, in: catalog)
@@ -29,18 +35,22 @@ struct SimulateCommand: ParsableCommand {
         let progress = ProgressLine(quiet: options.quiet)
         let run = FleetRun(
             plan: plan, workload: workload, seed: options.seed, threads: options.threadCount, promise: options.promise,
-            keepsCompletions: requests != nil, progress: progress)
+            keepsCompletions: requests != nil, decisionRecords: decisions == nil ? 0 : Self.mostDecisions,
+            progress: progress)
         let outcome = try options.size ? run.smallest() : run.run()
         progress?.finish()
         outcome.writeMessages()
         if let requests { try writeRows(outcome, to: requests) }
+        if let decisions { try DecisionReplayRun.write(outcome.result, to: decisions) }
         try options.print(
-            table: ReportText.text(sides: [outcome.side], notes: []), json: try ReportJSON.text(outcome.report))
+            table: ReportText.text(sides: [outcome.side], notes: []), json: try ReportJSON.text(outcome.report),
+            html: ReportPage.html(sides: [outcome.pageSide], notes: []))
         if options.asksForPromise && !outcome.result.tally.keepsPromise { throw ExitCode(1) }
     }
 
     private func writeRows(_ outcome: FleetRun.Outcome, to path: String) throws {
-        guard FileManager.default.createFile(atPath: path, contents: nil), let file = FileHandle(forWritingAtPath: path) else {
+        guard FileManager.default.createFile(atPath: path, contents: nil), let file = FileHandle(forWritingAtPath: path)
+        else {
             throw CommandError("cannot write \(path)")
         }
         defer { try? file.close() }

@@ -105,7 +105,9 @@ private func message(_ base: String, _ line: String, _ replacement: String) -> S
                     maxQueuedRequests: 2000, maxQueuedTokens: 4_000_000, maxQueuedRequestsPerTenant: 500,
                     maxQueuedRequestsPerReplica: 8))
         let pool = try #require(fleet.pools.first)
-        #expect(pool.name == "llama70b" && pool.instance == Located("trn2.48xlarge", at: Place(file: "f.yaml", line: 5, column: 15)))
+        #expect(
+            pool.name == "llama70b"
+                && pool.instance == Located("trn2.48xlarge", at: Place(file: "f.yaml", line: 5, column: 15)))
         #expect(pool.instances == 4 && pool.usdPerHour == 35.5)
         #expect(pool.power.hostWatts == 1600 && pool.power.wallPerChipWatt == 1.13 && pool.power.networkWatts == 120)
         let deployment = pool.deployment
@@ -113,11 +115,16 @@ private func message(_ base: String, _ line: String, _ replacement: String) -> S
         #expect(deployment.parallelism.value.tensor == 32 && deployment.parallelism.value.data == 2)
         #expect(deployment.parallelism.value.expert == 1)
         #expect(deployment.stack.value == "vllm-neuron" && deployment.software?.value == "neuron-2.32")
-        #expect(deployment.maxSequences == 32 && deployment.maxModelTokens == 8192 && deployment.maxBatchedTokens == 4096)
-        #expect(deployment.kvPrecision?.value == "bf16" && deployment.kvBlockTokens == 32 && deployment.kvMemoryFraction == 0.5)
+        #expect(
+            deployment.maxSequences == 32 && deployment.maxModelTokens == 8192 && deployment.maxBatchedTokens == 4096)
+        #expect(
+            deployment.kvPrecision?.value == "bf16" && deployment.kvBlockTokens == 32
+                && deployment.kvMemoryFraction == 0.5)
         #expect(deployment.gpuMemoryUtilization == 0.9 && deployment.prefixCaching == false)
         #expect(deployment.prefillBuckets == [128, 512, 4096] && deployment.contextBuckets == [2048, 8192])
-        #expect(deployment.onDeviceSampling == true && deployment.asyncScheduling == true && deployment.coresPerLogicalCore == 2)
+        #expect(
+            deployment.onDeviceSampling == true && deployment.asyncScheduling == true
+                && deployment.coresPerLogicalCore == 2)
         #expect(deployment.longPrefillThresholdTokens == 512 && deployment.chipPowerCapWatts == 450)
         #expect(deployment.speculation?.draftTokens == 2 && deployment.speculation?.draftModel == "llama-3.1-8b")
         #expect(abs(deployment.speculation!.acceptedLength - 2.2) < 1e-12)
@@ -126,7 +133,9 @@ private func message(_ base: String, _ line: String, _ replacement: String) -> S
     @Test func whatIsLeftOutTakesDefaults() throws {
         let fleet = try FleetSpecification(yaml: small, file: "f.yaml")
         #expect(fleet.region == nil && fleet.price == nil && fleet.placement.value == "least-loaded")
-        #expect(fleet.classes.isEmpty && fleet.tenants.isEmpty && fleet.limits == LimitSpecification() && fleet.cells == nil)
+        #expect(
+            fleet.classes.isEmpty && fleet.tenants.isEmpty && fleet.limits == LimitSpecification() && fleet.cells == nil
+        )
         #expect(fleet.pools[0].deployment.maxSequences == nil)
     }
 
@@ -210,14 +219,21 @@ private func message(_ base: String, _ line: String, _ replacement: String) -> S
 
     @Test func whatIsNotYAMLIsSaidWithItsPlace() {
         #expect(message("").contains("the file is empty"))
-        #expect(message("name: [").hasPrefix("f.yaml:1:8: not YAML") || message("name: [").hasPrefix("f.yaml:2:1: not YAML"))
+        #expect(
+            message("name: [").hasPrefix("f.yaml:1:8: not YAML") || message("name: [").hasPrefix("f.yaml:2:1: not YAML")
+        )
         #expect(message("name: x\n\tpools: 3").hasPrefix("f.yaml:2:1: not YAML"))
         #expect(message("- a\n- b") == "f.yaml:1:1: the file takes a mapping of keys to values, not a list")
-        #expect(message(String(repeating: "#", count: YAMLValue.maxBytes + 1)).contains("more than the 4194304 that are read"))
+        #expect(
+            message(String(repeating: "#", count: YAMLValue.maxBytes + 1)).contains(
+                "more than the 4194304 that are read"))
     }
 
     @Test func aFileThatIsNotThereIsNamed() {
-        #expect(throws: FleetError("no such fleet file, or it cannot be read", at: Place(file: "/no/such.yaml", line: 0, column: 0))) {
+        #expect(
+            throws: FleetError(
+                "no such fleet file, or it cannot be read", at: Place(file: "/no/such.yaml", line: 0, column: 0))
+        ) {
             _ = try FleetSpecification(contentsOf: "/no/such.yaml")
         }
     }

@@ -63,9 +63,11 @@ private let gpuPool = """
 @Suite struct FleetPlanTests {
     @Test func readyMadeFleetsArePlanned() throws {
         let folder = repository.appendingPathComponent("deploy/fleets")
-        let files = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".yaml") }.sorted()
+        let files = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".yaml") }
+            .sorted()
         let expected = [
-            "b200.yaml", "h100.yaml", "h200.yaml", "mixed.yaml", "openai-2gw.yaml", "rainier.yaml", "trn2-ultraserver.yaml",
+            "b200.yaml", "h100.yaml", "h200.yaml", "mixed.yaml", "openai-2gw.yaml", "rainier.yaml",
+            "trn2-ultraserver.yaml",
             "trn2.yaml", "trn3-ultraserver.yaml",
         ]
         #expect(expected.allSatisfy(files.contains), "\(files)")
@@ -74,7 +76,9 @@ private let gpuPool = """
             let plan = try specification.plan(catalog: .builtIn, calibration: .builtIn)
             #expect(plan.replicas > 0, "\(file)")
             // Nothing about Trainium's power is published, so no fleet of it may claim better.
-            if specification.pools.contains(where: { $0.instance.value.contains("trn") }) { #expect(plan.grade == .assumed, "\(file)") }
+            if specification.pools.contains(where: { $0.instance.value.contains("trn") }) {
+                #expect(plan.grade == .assumed, "\(file)")
+            }
             for pool in plan.pools {
                 #expect(pool.spareChips >= 0 && pool.power.idleChipWatts <= pool.power.maxChipWatts, "\(file)")
                 #expect((pool.microDollarsPerInstanceHour == nil) == (specification.price == nil), "\(file)")
@@ -88,7 +92,9 @@ private let gpuPool = """
         #expect(message(fleet(instance: "trn2.48xlrage")).contains("trn2.48xlarge"))
         #expect(message(fleet(model: "llama-3.1-9b")).hasPrefix("f.yaml:8:14: unknown model \"llama-3.1-9b\""))
         #expect(message(fleet(model: "llama-3.1-9b")).contains("llama-3.1-8b"))
-        #expect(message(fleet().replacing("us-east-2", with: "us-east-7")).hasPrefix("f.yaml:2:9: unknown region \"us-east-7\""))
+        #expect(
+            message(fleet().replacing("us-east-2", with: "us-east-7")).hasPrefix(
+                "f.yaml:2:9: unknown region \"us-east-7\""))
         #expect(message(fleet(model: "/no/such/config.json")).hasPrefix("f.yaml:8:14: "))
     }
 
@@ -117,7 +123,9 @@ private let gpuPool = """
         #expect(without.assumptions.contains("no price in the fleet file: costs are not reported"))
     }
 
-    private func plan(_ yaml: String, date: String) throws -> FleetPlan { try Self.planned(yaml.replacing("2026-10-03", with: date)) }
+    private func plan(_ yaml: String, date: String) throws -> FleetPlan {
+        try Self.planned(yaml.replacing("2026-10-03", with: date))
+    }
     private func plan(_ yaml: String, price: String?) throws -> FleetPlan {
         let line = "price: { basis: capacity-block, date: 2026-10-03 }"
         return try Self.planned(yaml.replacing(line, with: price.map { "price: \($0)" } ?? ""))
@@ -149,7 +157,9 @@ private let gpuPool = """
         let node = try #require(plan.node(named: "second-0001"))
         #expect(node.replicas == 20..<24 && node.pool == 1)
         #expect(plan.node(ofReplica: 21) == node)
-        #expect(plan.node(named: "second-0002") == nil && plan.node(named: "second-1") == nil && plan.node(named: "x") == nil)
+        #expect(
+            plan.node(named: "second-0002") == nil && plan.node(named: "second-1") == nil
+                && plan.node(named: "x") == nil)
         for replica in 0..<Int32(plan.replicas) { #expect(plan.node(ofReplica: replica).replicas.contains(replica)) }
     }
 
@@ -205,6 +215,23 @@ private let gpuPool = """
         #expect(plan.scaled(instances: 16).pools.map(\.instances) == [12, 4])
     }
 
+    @Test func aModelBesideTheFleetFileIsFound() throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "fleet-\(ProcessInfo.processInfo.processIdentifier)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let configuration = """
+            {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 1024, "intermediate_size": 4096,
+             "num_hidden_layers": 16, "num_attention_heads": 16, "num_key_value_heads": 8, "vocab_size": 32000,
+             "torch_dtype": "bfloat16", "tie_word_embeddings": false}
+            """
+        try configuration.write(to: folder.appendingPathComponent("own.json"), atomically: true, encoding: .utf8)
+        let file = folder.appendingPathComponent("own.yaml")
+        try fleet(instances: 1, model: "own.json").write(to: file, atomically: true, encoding: .utf8)
+        let plan = try FleetSpecification(contentsOf: file.path).plan(catalog: .builtIn, calibration: .builtIn)
+        #expect(plan.pools[0].compiled.deployment.model == folder.appendingPathComponent("own.json").path)
+    }
+
     @Test func stacksSetTheRules() throws {
         let neuron = try plan(fleet()).pools[0].configuration
         guard case .phased(let rules) = neuron.stack else {
@@ -214,7 +241,10 @@ private let gpuPool = """
         // Without context buckets every step reads the whole compiled length.
         #expect(rules.contextBuckets == [4096] && rules.admission == .wholeContext)
         #expect(rules.batchBuckets.last == 16 && rules.prefillBuckets.last == 4096)
-        guard case .mixed = try plan(fleet(instance: "p5en.48xlarge", tensor: 8, stack: "vllm")).pools[0].configuration.stack else {
+        guard
+            case .mixed = try plan(fleet(instance: "p5en.48xlarge", tensor: 8, stack: "vllm")).pools[0].configuration
+                .stack
+        else {
             Issue.record("vllm is not mixed")
             return
         }

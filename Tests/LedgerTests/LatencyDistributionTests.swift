@@ -104,7 +104,8 @@ private let ranks = [0.0, 0.01, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0]
                 let increment = Int64.random(in: -1_000_000...30_000_000, using: &random)
                 var series = counted
                 var single = counted
-                series.recordSeries(firstPicoseconds: first, incrementPicoseconds: increment, steps: steps, copies: copies)
+                series.recordSeries(
+                    firstPicoseconds: first, incrementPicoseconds: increment, steps: steps, copies: copies)
                 for step in 0..<Int64(steps) {
                     for _ in 0..<copies {
                         single.recordSeries(

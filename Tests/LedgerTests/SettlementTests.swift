@@ -46,7 +46,9 @@ private let hour: Int64 = 3_600_000_000_000
             let energy = PoolEnergy(pool: server, activity: activity, windowNanoseconds: window)
             let bounds = PoolEnergy.bounds(of: server, windowNanoseconds: window)
             // Integer division drops less than one nanojoule per term.
-            #expect(energy.chipNanojoules >= bounds.lowerBound - 2 && energy.chipNanojoules <= bounds.upperBound + 2, "seed \(seed)")
+            #expect(
+                energy.chipNanojoules >= bounds.lowerBound - 2 && energy.chipNanojoules <= bounds.upperBound + 2,
+                "seed \(seed)")
             #expect(energy.wallNanojoules > energy.chipNanojoules)
         }
     }
@@ -84,7 +86,9 @@ private let hour: Int64 = 3_600_000_000_000
         var account = account([unpriced], pue: nil)
         account.site.wueLitresPerKWh = nil
         let books = Settlement(account: account, activities: [PoolActivity()], windowNanoseconds: hour)
-        #expect(books.microDollars == nil && books.facilityJoules == nil && books.gramsCO2e == nil && books.litresOfWater == nil)
+        #expect(
+            books.microDollars == nil && books.facilityJoules == nil && books.gramsCO2e == nil
+                && books.litresOfWater == nil)
         #expect(account.microDollarsPerHour == nil)
         #expect(books.wallJoules > 0)
     }

@@ -16,7 +16,8 @@ func completion(
     return Completion(
         requestID: id, arrivalNanoseconds: arrival, scheduledNanoseconds: arrival + scheduled * millisecond,
         firstTokenNanoseconds: arrival + first * millisecond, lastTokenNanoseconds: arrival + last * millisecond,
-        promptTokens: 500, cachedPromptTokens: 16, outputTokens: output, preemptions: 1, replica: 3, session: id / 2, tenant: 1,
+        promptTokens: 500, cachedPromptTokens: 16, outputTokens: output, preemptions: 1, replica: 3, session: id / 2,
+        tenant: 1,
         frontEnd: 0, priorityClass: 0, status: status)
 }
 
@@ -95,7 +96,8 @@ func completion(
             let first = Int64.random(in: 1...600, using: &random)
             let row = completion(
                 UInt64(id), arrival: Int64(id) * 1_000_000, scheduled: first, first: first,
-                last: first + Int64.random(in: 1...4000, using: &random), output: Int32.random(in: 1...300, using: &random),
+                last: first + Int64.random(in: 1...4000, using: &random),
+                output: Int32.random(in: 1...300, using: &random),
                 status: id % 50 == 0 ? .rejected : id % 77 == 0 ? .failed : id % 99 == 0 ? .cancelled : .finished)
             whole.completed(row)
             parts[id % 3].completed(row)

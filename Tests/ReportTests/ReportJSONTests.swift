@@ -10,29 +10,38 @@ import Testing
 
 @testable import Report
 
-private func report(priced: Bool = true, name: String = "fleet", requests: Int = 200, grade: Grade = .assumed) -> SimulationReport {
+private func report(
+    priced: Bool = true, name: String = "fleet", requests: Int = 200, grade: Grade = .assumed
+) -> SimulationReport {
     var tally = Tally(promise: LatencyPromise(ttftSeconds: 0.5, tpotSeconds: 0.05))
     for id in 0..<requests {
         tally.completed(
             Completion(
-                requestID: UInt64(id), arrivalNanoseconds: Int64(id) * 1_000_000, scheduledNanoseconds: Int64(id) * 1_000_000 + 500,
-                firstTokenNanoseconds: Int64(id) * 1_000_000 + 90_000_000, lastTokenNanoseconds: Int64(id) * 1_000_000 + 990_000_000,
-                promptTokens: 100, cachedPromptTokens: 16, outputTokens: 91, preemptions: 0, replica: 0, session: 0, tenant: 0,
+                requestID: UInt64(id), arrivalNanoseconds: Int64(id) * 1_000_000,
+                scheduledNanoseconds: Int64(id) * 1_000_000 + 500,
+                firstTokenNanoseconds: Int64(id) * 1_000_000 + 90_000_000,
+                lastTokenNanoseconds: Int64(id) * 1_000_000 + 990_000_000,
+                promptTokens: 100, cachedPromptTokens: 16, outputTokens: 91, preemptions: 0, replica: 0, session: 0,
+                tenant: 0,
                 frontEnd: 0, priorityClass: 0, status: .finished))
         tally.gaps(firstPicoseconds: 10_000_000_000, incrementPicoseconds: 0, steps: 90, count: 1)
     }
     let pool = PoolAccount(
         name: "pool", instances: 2, replicas: 2, microDollarsPerInstanceHour: priced ? 36_000_000 : nil,
-        replicaIdleMilliwatts: 1_000_000, replicaMaxMilliwatts: 8_000_000, spareMilliwatts: 0, hostMilliwatts: 1_500_000,
+        replicaIdleMilliwatts: 1_000_000, replicaMaxMilliwatts: 8_000_000, spareMilliwatts: 0,
+        hostMilliwatts: 1_500_000,
         networkMilliwatts: 0, wallPerChipWattThousandths: 1130)
     let account = FleetAccount(
-        fleet: name, pools: [pool], site: SiteAccount(pue: 1.1, wueLitresPerKWh: 0.1, gramsCO2ePerKWh: priced ? 400 : nil),
+        fleet: name, pools: [pool],
+        site: SiteAccount(pue: 1.1, wueLitresPerKWh: 0.1, gramsCO2ePerKWh: priced ? 400 : nil),
         priceBasis: "capacity-block 2026-10-03", grade: grade, assumptions: ["something"])
     let settlement = Settlement(
-        account: account, activities: [PoolActivity(busyPicoseconds: 900_000_000_000, activeNanojoules: 3_000_000_000_000, steps: 9)],
+        account: account,
+        activities: [PoolActivity(busyPicoseconds: 900_000_000_000, activeNanojoules: 3_000_000_000_000, steps: 9)],
         windowNanoseconds: 1_000_000_000)
     return SimulationReport(
-        account: account, subject: RunSubject(workload: "azure:-", seed: 7, grade: .measured, assumptions: []), tally: tally,
+        account: account, subject: RunSubject(workload: "azure:-", seed: 7, grade: .measured, assumptions: []),
+        tally: tally,
         settlement: settlement, effort: RunEffort(wallSeconds: 0.1, cpuSeconds: 0.2, peakMemoryBytes: 1 << 20))
 }
 
@@ -45,7 +54,11 @@ private func paths(_ object: [String: Any], under prefix: String = "") -> Set<St
     var found: Set<String> = []
     for (key, value) in object {
         let path = prefix + key
-        if let inner = value as? [String: Any] { found.formUnion(paths(inner, under: path + ".")) } else { found.insert(path) }
+        if let inner = value as? [String: Any] {
+            found.formUnion(paths(inner, under: path + "."))
+        } else {
+            found.insert(path)
+        }
     }
     return found
 }
@@ -53,10 +66,13 @@ private func paths(_ object: [String: Any], under prefix: String = "") -> Set<St
 private let interface: Set<String> = {
     var keys: Set<String> = [
         "fleet", "workload", "seed", "requests.offered", "requests.completed", "requests.rejected", "requests.failed",
-        "requests.preemptions", "tokens.prompt", "tokens.cachedPrompt", "tokens.output", "simulatedSeconds", "wallSeconds",
+        "requests.preemptions", "tokens.prompt", "tokens.cachedPrompt", "tokens.output", "simulatedSeconds",
+        "wallSeconds",
         "cpuSeconds", "requestsPerCPUSecond", "peakMemoryBytes", "goodput.ttftP99Seconds", "goodput.tpotP99Seconds",
-        "goodput.requestsPerSecond", "goodput.fraction", "cost.usdPerHour", "cost.usd", "cost.usdPerMillionOutputTokens",
-        "cost.usdPerMillionTokens", "cost.basis", "energy.idleFraction", "carbon.gramsCO2e", "carbon.gramsPerMillionOutputTokens",
+        "goodput.requestsPerSecond", "goodput.fraction", "cost.usdPerHour", "cost.usd",
+        "cost.usdPerMillionOutputTokens",
+        "cost.usdPerMillionTokens", "cost.basis", "energy.idleFraction", "carbon.gramsCO2e",
+        "carbon.gramsPerMillionOutputTokens",
         "carbon.litresOfWater", "grade", "assumptions", "digest",
     ]
     for latency in ["ttftSeconds", "tpotSeconds", "itlSeconds", "e2eSeconds", "queueSeconds"] {
@@ -111,7 +127,8 @@ private let interface: Set<String> = {
     @Test func comparisonsEmbedBothReports() throws {
         let sides = [
             ComparisonSide(report: report(name: "a"), instances: 2, keepsPromise: true),
-            ComparisonSide(report: report(priced: false, name: "b", grade: .derived), instances: 3, keepsPromise: false),
+            ComparisonSide(
+                report: report(priced: false, name: "b", grade: .derived), instances: 3, keepsPromise: false),
         ]
         let comparison = ComparisonReport(fleet: sides[0], baseline: sides[1], sized: true)
         let found = try object(comparison)
@@ -128,9 +145,13 @@ private let interface: Set<String> = {
 
     @Test func tablesShowBothSidesRatiosAndGrade() {
         let first = ReportSide(report: report(name: "first"), caption: ["2 x one"], keepsPromise: true)
-        let second = ReportSide(report: report(priced: false, name: "second"), caption: ["3 x other", "more"], keepsPromise: false)
+        let second = ReportSide(
+            report: report(priced: false, name: "second"), caption: ["3 x other", "more"], keepsPromise: false)
         let text = ReportText.text(sides: [first, second], notes: ["mind this"])
-        for part in ["first", "second", "ratio", "2 x one", "3 x other", "kept", "broken", "mind this", "assumptions of second", "1.00x"] {
+        for part in [
+            "first", "second", "ratio", "2 x one", "3 x other", "kept", "broken", "mind this", "assumptions of second",
+            "1.00x",
+        ] {
             #expect(text.contains(part), "\(part) is missing")
         }
         let grade = text.split(separator: "\n").first { $0.hasPrefix("weakest grade") }

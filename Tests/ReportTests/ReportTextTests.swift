@@ -53,8 +53,10 @@ import Testing
     @Test func rowsAreSortedAndExact() throws {
         var finished = Completion(
             requestID: 7, arrivalNanoseconds: 1_000_000_001, scheduledNanoseconds: 1_500_000_001,
-            firstTokenNanoseconds: 2_000_000_000, lastTokenNanoseconds: 3_000_000_000, promptTokens: 10, cachedPromptTokens: 4,
-            outputTokens: 5, preemptions: 0, replica: 2, session: 9, tenant: 1, frontEnd: 0, priorityClass: 0, status: .finished)
+            firstTokenNanoseconds: 2_000_000_000, lastTokenNanoseconds: 3_000_000_000, promptTokens: 10,
+            cachedPromptTokens: 4,
+            outputTokens: 5, preemptions: 0, replica: 2, session: 9, tenant: 1, frontEnd: 0, priorityClass: 0,
+            status: .finished)
         var rejected = finished
         rejected.requestID = 3
         rejected.scheduledNanoseconds = -1
