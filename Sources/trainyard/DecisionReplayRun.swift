@@ -27,18 +27,22 @@ struct DecisionReplayRun {
         for log in logs {
             guard let cell = log.records.first.map({ Int($0.cell) }) else { continue }
             guard cell < configurations.count else {
-                throw CommandError("\(path): has decisions of cell \(cell), and '\(plan.name)' has \(configurations.count) cells")
+                throw CommandError(
+                    "\(path): has decisions of cell \(cell), and '\(plan.name)' has \(configurations.count) cells")
             }
             let outcome = try DecisionReplay(log).run(on: configurations[cell])
             decisions += outcome.decisions
             agreed += outcome.agreed
             if let (was, now) = outcome.firstDifference {
-                lines.append("cell \(cell): \(Self.sentence(was)); now \(now.map(Self.sentence) ?? "nothing more is decided")")
+                lines.append(
+                    "cell \(cell): \(Self.sentence(was)); now \(now.map(Self.sentence) ?? "nothing more is decided")")
             }
             if let whatIf {
                 var other = configurations[cell]
                 other.placement.policy = whatIf
-                regret.add(PlacementRegret(was: outcome.completions, other: try DecisionReplay(log).run(on: other).completions))
+                regret.add(
+                    PlacementRegret(was: outcome.completions, other: try DecisionReplay(log).run(on: other).completions)
+                )
             }
         }
         lines.insert("decisions     \(decisions) in \(logs.count) cells, \(agreed) the same again", at: 0)
@@ -49,9 +53,11 @@ struct DecisionReplayRun {
     /// Writes the logs of a run's cells one after the other.
     static func write(_ result: SimulationResult, to path: String) throws {
         guard result.decisionsLost == 0 else {
-            throw CommandError("the run made \(result.decisionsLost) more decisions than a log holds; simulate a shorter stretch")
+            throw CommandError(
+                "the run made \(result.decisionsLost) more decisions than a log holds; simulate a shorter stretch")
         }
-        guard FileManager.default.createFile(atPath: path, contents: nil), let file = FileHandle(forWritingAtPath: path) else {
+        guard FileManager.default.createFile(atPath: path, contents: nil), let file = FileHandle(forWritingAtPath: path)
+        else {
             throw CommandError("cannot write \(path)")
         }
         defer { try? file.close() }
@@ -60,7 +66,8 @@ struct DecisionReplayRun {
 
     private func read() throws -> [DecisionLog] {
         if let whatIf, !PlacementTable.names.contains(whatIf) {
-            throw CommandError("--what-if \(whatIf): no such policy\(suggestion(for: whatIf, among: PlacementTable.names))")
+            throw CommandError(
+                "--what-if \(whatIf): no such policy\(suggestion(for: whatIf, among: PlacementTable.names))")
         }
         guard let data = FileManager.default.contents(atPath: path) else { throw CommandError("cannot read \(path)") }
         do { return try DecisionLog.decode([UInt8](data)) } catch { throw CommandError("\(path): \(error)") }
@@ -76,7 +83,8 @@ struct DecisionReplayRun {
             String(format: "%.3f ms", Double(nanoseconds) * 1e-6 / Double(max(1, regret.requests)))
         }
         let largest =
-            String(format: "%.3f ms", Double(regret.largestTTFTNanoseconds) * 1e-6) + " (request \(regret.largestRequestID))"
+            String(format: "%.3f ms", Double(regret.largestTTFTNanoseconds) * 1e-6)
+            + " (request \(regret.largestRequestID))"
         return [
             "regret of \(policy) against \(whatIf), over \(regret.requests) requests that both finished",
             "  TTFT        \(milliseconds(regret.ttftNanoseconds)) a request; at most \(largest)",
