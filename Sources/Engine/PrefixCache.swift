@@ -12,6 +12,8 @@ struct PrefixSegment: BitwiseCopyable {
     /// First block of the piece in its prompt.
     var firstBlock: Int32
     var references: Int32
+    /// Scratch of `Replica`'s search for surplus: blocks that a holder uses.
+    var neededBlocks: Int32 = 0
     /// Neighbours in the list of unreferenced segments, oldest first.
     var previous: Int32
     var next: Int32
@@ -116,6 +118,44 @@ struct PrefixCache: ~Copyable {
             freeLink = place
             place = link.previous
         }
+    }
+
+    /// Forgets what the segments of a chain were needed for.
+    func clearNeeds(ofChain chain: Int32) {
+        var place = chain
+        while place >= 0 {
+            segments[Int(links[Int(place)].segment)].neededBlocks = 0
+            place = links[Int(place)].previous
+        }
+    }
+
+    /// Notes what the holder of a chain uses, which reaches up to `endBlock` of its prompt.
+    func noteNeeds(ofChain chain: Int32, endBlock: Int32) {
+        var place = chain
+        var end = endBlock
+        while place >= 0 {
+            let segment = segments + Int(links[Int(place)].segment)
+            segment.pointee.neededBlocks = max(segment.pointee.neededBlocks, end - segment.pointee.firstBlock)
+            end = segment.pointee.firstBlock
+            place = links[Int(place)].previous
+        }
+    }
+
+    /// Takes off the ends of a chain's segments what none of those that noted their needs uses.
+    /// - Returns: the blocks taken off.
+    mutating func dropUnneeded(ofChain chain: Int32) -> Int32 {
+        var dropped: Int32 = 0
+        var place = chain
+        while place >= 0 {
+            let index = links[Int(place)].segment
+            let surplus = segments[Int(index)].blocks - segments[Int(index)].neededBlocks
+            if surplus > 0 {
+                resize(index, by: -surplus)
+                dropped += surplus
+            }
+            place = links[Int(place)].previous
+        }
+        return dropped
     }
 
     /// The last segment of a chain, -1 for an empty one.

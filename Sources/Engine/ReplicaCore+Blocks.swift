@@ -32,6 +32,7 @@ extension ReplicaCore {
 
     /// Takes blocks for a running sequence that are not counted through the batch.
     @inline(__always) mutating func grow(_ slot: SlotIndex, by blocks: Int32) {
+        if blocks > pool.available { _ = dropSurplus() }
         pool.take(blocks)
         if speculates { slots[slot].reservedBlocks &+= blocks }
     }
@@ -197,6 +198,31 @@ extension ReplicaCore {
     /// anybody knows which drafts will be accepted.
     @inline(__always) func rememberedTokens(_ slot: SlotIndex, extraTokens: Int32) -> Int32 {
         slots[slot].computedTokens &+ (extraTokens > 0 ? extraTokens : -slots[slot].acceptedDrafts)
+    }
+
+    /// When blocks run short: gives back the parts of shared segments that no running sequence uses. A coarse segment is
+    /// held whole by whoever holds part of it, and can outlast the one that used the rest.
+    /// - Returns: whether there were any.
+    mutating func dropSurplus() -> Bool {
+        guard caches else { return false }
+        var slot = running.first
+        while slot >= 0 {
+            pool.cache.clearNeeds(ofChain: slots[slot].prefixChain)
+            slot = slots[slot].next
+        }
+        slot = running.first
+        while slot >= 0 {
+            pool.cache.noteNeeds(ofChain: slots[slot].prefixChain, endBlock: slots[slot].sharedBlocks)
+            slot = slots[slot].next
+        }
+        var dropped: Int32 = 0
+        slot = running.first
+        while slot >= 0 {
+            dropped += pool.cache.dropUnneeded(ofChain: slots[slot].prefixChain)
+            slot = slots[slot].next
+        }
+        pool.give(back: dropped)
+        return dropped > 0
     }
 
     // MARK: Giving back

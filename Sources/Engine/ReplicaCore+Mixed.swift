@@ -55,7 +55,7 @@ extension ReplicaCore {
     @inline(__always) private mutating func scheduleRunning(mayPrefill: Bool, budget: inout Int32) -> Bool {
         var need = batch.blocksNeeded(steps: 1)
         var preempted = false
-        if need > pool.available {
+        if need > pool.available && !(dropSurplus() && need <= pool.available) {
             preempted = true
             preemptLast(&need)
         }
@@ -67,7 +67,7 @@ extension ReplicaCore {
         let tokens = min(sequence.pointee.goalTokens &- computed, budget)
         guard tokens > 0 else { return preempted }
         let lack = blocks(forTokens: computed &+ tokens) &- blocks(forTokens: computed)
-        if lack > pool.available {
+        if lack > pool.available && !(dropSurplus() && lack <= pool.available) {
             preempt(unfinished)
             return true
         }
@@ -82,6 +82,7 @@ extension ReplicaCore {
     /// was, in order, before anything ran short.
     private mutating func preemptLast(_ need: inout Int32) {
         while need > pool.available {
+            if dropSurplus() { continue }
             let served = pool.available
             pool.take(served)
             need -= served
@@ -223,6 +224,7 @@ extension ReplicaCore {
     ) -> (preempted: Bool, lostItself: Bool, next: SlotIndex) {
         var preempted = false
         while lack > pool.available {
+            if dropSurplus() { continue }
             preempted = true
             let victim = byPriority ? lastByPriority() : running.last
             let given = slots[victim].chunkTokens

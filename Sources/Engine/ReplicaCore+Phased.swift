@@ -113,7 +113,11 @@ extension ReplicaCore {
     }
 
     private mutating func startDecodes(_ rules: PhasedRules) {
-        if growsBlocks { pool.take(batch.blocksNeeded(steps: 1)) }
+        if growsBlocks {
+            let need = batch.blocksNeeded(steps: 1)
+            if need > pool.available { _ = dropSurplus() }
+            pool.take(need)
+        }
         if speculates { giveDrafts() }
         var shape = shapeOfStep(decodes: true)
         let real = batch.count
