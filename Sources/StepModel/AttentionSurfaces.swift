@@ -149,15 +149,20 @@ extension StepTable {
                 shape.prefillSequences > 0 ? Double(shape.prefillContextTokens) / Double(shape.prefillSequences) : 0
             let decodeContext =
                 shape.decodeSequences > 0 ? Double(shape.decodeContextTokens) / Double(shape.decodeSequences) : 0
-            let time = max(
-                0,
-                value(
-                    chunk: Double(shape.prefillTokens),
-                    prefillContext: prefillContext,
-                    decodes: Double(shape.decodeSequences),
-                    decodeContext: decodeContext
-                )
-            )
+            let tokens = Double(shape.prefillTokens)
+            let decodes = Double(shape.decodeSequences)
+            var time = value(chunk: tokens, prefillContext: prefillContext, decodes: decodes, decodeContext: decodeContext)
+            if shape.prefillSequences > 1 {
+                // The profile holds one prompt a call; several attend only to themselves. They cost as `prompts` equal
+                // chunks with the same sum of squares, of which each brings what it adds to an empty call.
+                let chunk = Double(shape.prefillChunkSquares) / tokens
+                let prompts = tokens / chunk
+                let whole = value(chunk: tokens, prefillContext: prefillContext, decodes: 0, decodeContext: 0)
+                let single = value(chunk: chunk, prefillContext: prefillContext, decodes: 0, decodeContext: 0)
+                let empty = value(chunk: Double(chunks.first { $0 > 0 } ?? 0), prefillContext: 0, decodes: 0, decodeContext: 0)
+                time += min(0, single + (prompts - 1) * max(0, single - empty) - whole)
+            }
+            time = max(0, time)
             return StepCost(
                 picoseconds: Int64(time.rounded()),
                 nanojoules: Int64((time * nanojoulesPerPicosecond).rounded())

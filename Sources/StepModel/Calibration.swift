@@ -2,6 +2,7 @@
 // Calibrated values with their scope, fit error and provenance.
 //===----------------------------------------------------------------------===//
 
+import CCatalogData
 public import Catalog
 import Foundation
 
@@ -139,6 +140,12 @@ public struct Calibration: Sendable, Hashable {
 
     /// What is compiled in.
     public static let builtIn: Calibration = {
-        do { return try Calibration(csv: calibrationText) } catch { preconditionFailure("built-in calibration: \(error)") }
+        for index in 0..<trainyard_catalog_file_count() {
+            let file = trainyard_catalog_file_at(index)
+            guard String(cString: file.name) == "calibration.csv" else { continue }
+            let text = String(decoding: UnsafeBufferPointer(start: file.bytes, count: file.size), as: UTF8.self)
+            do { return try Calibration(csv: text) } catch { preconditionFailure("built-in calibration: \(error)") }
+        }
+        preconditionFailure("no calibration is built in")
     }()
 }

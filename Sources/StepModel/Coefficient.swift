@@ -33,6 +33,11 @@ public enum Coefficient: Int, Sendable, Hashable, CaseIterable {
     case expertLayerSeconds
     /// Added to a layer with routed experts for each prefill token, seconds: gathers that do not scale with the work.
     case expertPrefillTokenSeconds
+    /// Added to a recurrent layer (linear attention, state space) for each prefill token, seconds: a scan in order.
+    case recurrentPrefillTokenSeconds
+    /// Visits per expert, tokens × active / experts, from which on every expert's weights are read whether visited or
+    /// not: selective loading of Neuron stacks switches off there.
+    case selectiveLoadingLimit
     /// All-reduce over two ranks of an empty message, seconds, and what each further doubling of ranks adds.
     case collectiveBase, collectivePerDoubling
     /// The same added for each doubling beyond one chip (NeuronCores), seconds.
@@ -43,12 +48,18 @@ public enum Coefficient: Int, Sendable, Hashable, CaseIterable {
     case networkLatency
     /// Host work of a step, seconds, and of each sequence in it.
     case stepSeconds, sequenceSeconds
+    /// Host and launch work that a step with a prefill has more than one without, seconds.
+    case prefillSeconds
+    /// One pass of a draft head, seconds, besides what its layer and logits take.
+    case draftSeconds
     /// From a request's arrival to its first step and from the first token to the client, seconds.
     case requestSeconds
     /// Sampling on the host: seconds for each logit of each sequence.
     case hostLogitSeconds
     // Chip power: TDP × min(cap, floor + memory × MBU + compute × MFU).
     case powerFloor, powerMemory, powerCompute, powerCap
+    /// Fraction of design power while the device waits for the host within a step.
+    case powerWaiting
     /// Scatter of the fitted rows about the fit, as standard deviations of logarithms.
     case decodeScatter, prefillScatter, energyScatter
     /// What the fitted rows cover: parameters in billions, sequences at once, context tokens.

@@ -88,7 +88,11 @@ public struct CompiledDeployment: Sendable {
     /// Decode-slot buckets of a phased stack, ascending; empty for mixed stacks.
     public var decodeBuckets: [Int]
     public var prefillBuckets: [Int]
+    /// Compiled context lengths of decode, ascending, `max_model_len` last; empty for mixed stacks.
+    public var contextBuckets: [Int]
     public var chipsPerReplica: Int
+    /// The same in fractions: less than 1 where replicas share a chip. `power` and the table's energies are for this share.
+    public var chipShare: Double
     /// Replicas that one instance holds; 0 when a replica spans instances.
     public var replicasPerInstance: Int
     /// Instances that one replica spans.

@@ -94,13 +94,18 @@ struct Blueprint: Sendable {
     /// Chips of one replica.
     var chips: Int { (deployment.parallelism.ranks + hardware.ranksPerChip - 1) / hardware.ranksPerChip }
 
-    /// Chip nanojoules over the whole replica for work that takes `seconds`.
+    /// The same in fractions, where several replicas share a chip: what a replica is charged of its power.
+    var chipShare: Double { Double(deployment.parallelism.ranks) / Double(hardware.ranksPerChip) }
+
+    /// Chip nanojoules over the whole replica for work of a step that takes `seconds`; what the work leaves of
+    /// them, the device waits for the host.
     func nanojoules(_ work: Work, seconds: Double) -> Double {
         let coefficients = operators.coefficients
+        let waiting = max(0, seconds - work.seconds)
         let linear =
-            coefficients[.powerFloor] * seconds + coefficients[.powerMemory] * work.memorySeconds
-            + coefficients[.powerCompute] * work.computeSeconds
-        return min(linear, powerCap * seconds) * hardware.thermalDesignWatts * Double(chips) * 1e9
+            coefficients[.powerFloor] * (seconds - waiting) + coefficients[.powerWaiting] * waiting
+            + coefficients[.powerMemory] * work.memorySeconds + coefficients[.powerCompute] * work.computeSeconds
+        return min(linear, powerCap * seconds) * hardware.thermalDesignWatts * chipShare * 1e9
     }
 
     /// Highest chip power as a fraction of thermal design power.
@@ -137,7 +142,9 @@ struct Blueprint: Sendable {
             isPhased: deployment.stack.isPhased,
             decodeBuckets: tables.decodeBuckets,
             prefillBuckets: tables.prefillBuckets,
+            contextBuckets: tables.contextBuckets,
             chipsPerReplica: chipCount,
+            chipShare: chipShare,
             replicasPerInstance: chipCount <= perInstance
                 ? perInstance * hardware.ranksPerChip / deployment.parallelism.ranks : 0,
             instancesPerReplica: (chipCount + perInstance - 1) / perInstance,
@@ -159,7 +166,7 @@ struct Blueprint: Sendable {
     }
 
     func powerEnvelope() -> PowerEnvelope {
-        let count = Double(chips)
+        let count = chipShare
         let perInstance = Double(instance.acceleratorCount.value)
         var grade = Grade.measured
         let base: Double

@@ -94,6 +94,7 @@ struct OperatorModel: Sendable {
             work.seconds += traffic + coefficients[.layerSeconds]
             work.memorySeconds += traffic
             work.seconds += coefficients[.layerSequenceSeconds] * max(0, share - prefillTokens)
+            if layer.stateElements > 0 { work.seconds += coefficients[.recurrentPrefillTokenSeconds] * prefillTokens }
             let message = split * hidden * 2
             work.seconds += Double(layer.reductions) * allReduceSeconds(bytes: message, ranks: parallelism.tensor)
             if parallelism.context > 1, prefillTokens > 0 {
@@ -115,7 +116,8 @@ struct OperatorModel: Sendable {
         let ways = Double(min(parallelism.expert, layer.experts))
         // Each rank holds `experts / ways` experts, split over the ranks that share them.
         let sharing = expertRanks / ways
-        let distinct = experts * (1 - pow(1 - active / experts, max(1, tokens * coefficients[.expertSpread])))
+        let drawn = experts * (1 - pow(1 - active / experts, max(1, tokens * coefficients[.expertSpread])))
+        let distinct = tokens * active / experts >= coefficients[.selectiveLoadingLimit] ? experts : drawn
         let touched = max(distinct / ways, min(1, active / ways))
         let visits = tokens * active / ways
         let peak = device.peak(expertArithmetic)
@@ -217,8 +219,9 @@ struct OperatorModel: Sendable {
     ) -> Work {
         let memory = elements * bytesPerElement / device.bytesPerSecond
         let arithmetic = 2 * tokens * elements
+        let seconds = softMaximum(memory / bandwidth, arithmetic / compute)
         return Work(
-            seconds: softMaximum(memory / bandwidth, arithmetic / compute),
+            seconds: seconds,
             memorySeconds: memory,
             computeSeconds: arithmetic / peak
         )

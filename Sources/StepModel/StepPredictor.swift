@@ -20,9 +20,12 @@ public struct StepPredictor: Sendable {
     public struct Prediction: Sendable, Hashable {
         public var seconds: Double
         public var joules: Double
-        public init(seconds: Double, joules: Double) {
+        /// What the arithmetic alone takes at peak: no measurement can be faster.
+        public var computeSeconds: Double
+        public init(seconds: Double, joules: Double, computeSeconds: Double) {
             self.seconds = seconds
             self.joules = joules
+            self.computeSeconds = computeSeconds
         }
     }
 
@@ -87,12 +90,13 @@ public struct StepPredictor: Sendable {
         work = work + operators.prefillAttentionWork(pairs: pairs, tokens: chunk, context: chunkContext)
         work = work + operators.logitsWork(rows: max(sequences + completing, isPhased ? 1 : 0))
         let host = operators.hostSeconds(rows: isPhased ? 0 : sequences + completing)
+            + operators.coefficients[.prefillSeconds]
         return priced(work, seconds: work.seconds + host)
     }
 
     /// Prefill of a whole prompt in chunks, nothing else running.
     public func prefill(tokens: Double, cachedTokens: Double = 0) -> Prediction {
-        var total = Prediction(seconds: 0, joules: 0)
+        var total = Prediction(seconds: 0, joules: 0, computeSeconds: 0)
         var done = cachedTokens
         while done < tokens {
             let chunk = min(tokens - done, Double(maxBatchedTokens))
@@ -100,6 +104,7 @@ public struct StepPredictor: Sendable {
             let step = mixedStep(sequences: 0, context: 0, chunkTokens: chunk, chunkContext: done, completing: last ? 1 : 0)
             total.seconds += step.seconds
             total.joules += step.joules
+            total.computeSeconds += step.computeSeconds
             done += chunk
         }
         return total
@@ -113,7 +118,9 @@ public struct StepPredictor: Sendable {
         let work = operators.tokenWork(sequences * length, prefillTokens: sequences * length)
             + operators.prefillAttentionWork(pairs: sequences * length * (length + 1) / 2, tokens: sequences * length, context: 0)
             + operators.logitsWork(rows: sequences)
-        return priced(work, seconds: work.seconds + operators.hostSeconds(rows: isPhased ? 0 : sequences))
+        let host = operators.hostSeconds(rows: isPhased ? 0 : sequences)
+            + operators.coefficients[.prefillSeconds]
+        return priced(work, seconds: work.seconds + host)
     }
 
     /// Watts of all chips of the replica when idle, and at the cap of the power model.
@@ -129,6 +136,7 @@ public struct StepPredictor: Sendable {
     }
 
     private func priced(_ work: Work, seconds: Double) -> Prediction {
-        Prediction(seconds: seconds, joules: blueprint.nanojoules(work, seconds: seconds) * 1e-9)
+        Prediction(
+            seconds: seconds, joules: blueprint.nanojoules(work, seconds: seconds) * 1e-9, computeSeconds: work.computeSeconds)
     }
 }

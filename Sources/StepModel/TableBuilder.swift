@@ -28,7 +28,7 @@ struct TableBuilder {
         let most = blueprint.memory.maxSequences
         if deployment.stack.isPhased {
             let longest = min(deployment.maxBatchedTokens ?? deployment.maxModelTokens, deployment.maxModelTokens)
-            let buckets = (deployment.prefillBuckets ?? Self.powersOfTwo(from: 128, to: longest)).sorted()
+            let buckets = Set(deployment.prefillBuckets ?? Self.powersOfTwo(from: min(128, longest), to: longest)).sorted()
             prefillBuckets = buckets
             maxBatchedTokens = buckets.last!
             decodeBuckets = deployment.stack.hasSingleDecodeBucket ? [most] : Self.powersOfTwo(from: 1, to: most)
@@ -102,7 +102,8 @@ struct TableBuilder {
         let verify = operators.tokenWork(sequences * (1 + proposed), prefillTokens: 0)
         // A draft head is one layer of the target and its output projection, run once for each proposed token.
         let layer = operators.tokenWork(sequences, prefillTokens: 0) * (1 / Double(operators.layers.reduce(0) { $0 + $1.count }))
-        let draft = (layer + operators.logitsWork(rows: sequences)) * proposed
+        var draft = (layer + operators.logitsWork(rows: sequences)) * proposed
+        draft.seconds += operators.coefficients[.draftSeconds] * proposed
         return (verify + draft) * (1 / accepted)
     }
 
@@ -159,7 +160,7 @@ struct TableBuilder {
         let unwindowed = perPair
         let context = operators.prefillAttentionWork(pairs: 0, tokens: 0, context: 1e6)
         return .linear(
-            base: StepCost(picoseconds: 0, nanojoules: 0),
+            base: blueprint.cost(Work(), hostSeconds: deployment.stack.isPhased ? 0 : operators.coefficients[.prefillSeconds]),
             perPairShifted20: shifted(unwindowed, units: pairs),
             perContextTokenShifted20: shifted(context, units: 1e6)
         )
@@ -247,7 +248,8 @@ struct TableBuilder {
             let work = operators.tokenWork(length, prefillTokens: length)
                 + operators.prefillAttentionWork(pairs: length * (length + 1) / 2, tokens: length, context: 0)
                 + operators.logitsWork(rows: 1)
-            let base = blueprint.cost(work, hostSeconds: operators.coefficients[.stepSeconds])
+            let host = operators.coefficients[.stepSeconds] + operators.coefficients[.prefillSeconds]
+            let base = blueprint.cost(work, hostSeconds: host)
             let context = operators.prefillAttentionWork(pairs: length * 1000, tokens: length, context: 1000)
             let chunk = StepTable.PaddedPrefill.Chunk(base: base, perContextTokenShifted20: shifted(context, units: 1000))
             while chunks.count <= bucket { chunks.append(chunk) }

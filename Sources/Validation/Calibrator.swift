@@ -67,21 +67,7 @@ public struct Calibrator {
             report("\(stage.name): no rows")
             return
         }
-        var last: [Double] = []
-        func residuals(_ values: [Double], _ movedIndex: Int?) -> [Double] {
-            if let movedIndex {
-                var changed = last
-                for (position, row) in rows.enumerated() where row.moved.contains(where: { $0.index == movedIndex }) {
-                    changed[position] = residual(row, values)
-                }
-                return changed
-            }
-            last = rows.map { residual($0, values) }
-            return last
-        }
-        var fitter = Fitter(parameters: stage.free.map { .init(prior: $0.prior, width: $0.width, most: $0.most) })
-        fitter.scale = stage.scale
-        let solution = fitter.solve(residuals)
+        let solution = solve(stage, rows, start: nil, iterations: 60)
         for (index, free) in stage.free.enumerated() {
             let touched = rows.filter { $0.moved.contains { $0.index == index } }.count
             calibration.set(
@@ -97,6 +83,66 @@ public struct Calibrator {
             "\(stage.name): \(rows.count) rows, \(stage.free.count) values, median error \(Self.percent(errors[errors.count / 2]))"
         )
     }
+
+    private func solve(_ stage: Stage, _ rows: [Prepared], start: [Double]?, iterations: Int) -> Fitter.Solution {
+        var last: [Double] = []
+        func residuals(_ values: [Double], _ movedIndex: Int?) -> [Double] {
+            if let movedIndex {
+                var changed = last
+                for (position, row) in rows.enumerated() where row.moved.contains(where: { $0.index == movedIndex }) {
+                    changed[position] = residual(row, values)
+                }
+                return changed
+            }
+            last = rows.map { residual($0, values) }
+            return last
+        }
+        var fitter = Fitter(parameters: stage.free.map { .init(prior: $0.prior, width: $0.width, most: $0.most) })
+        fitter.scale = stage.scale
+        fitter.iterations = iterations
+        return fitter.solve(start: start, residuals)
+    }
+
+    /// A committed value, and where one more iteration from all committed values would move it.
+    public struct Drift: Sendable, Hashable {
+        public var coefficient: Coefficient
+        public var scope: String
+        public var committed: Double
+        public var refitted: Double
+        /// How far it moved, in standard deviations of the fit.
+        public var deviations: Double
+    }
+
+    /// Checks a committed calibration against the rows without repeating the whole fit: a fit that has ended stays where it
+    /// is when it is taken up again.
+    public func drift(of committed: Calibration, _ experiments: [Experiment]) -> [Drift] {
+        var drifts: [Drift] = []
+        for stage in CalibrationPlan.stages {
+            let start = stage.free.compactMap { committed.value($0.coefficient, scope: $0.scope) }
+            guard start.count == stage.free.count else {
+                for free in stage.free where committed.value(free.coefficient, scope: free.scope) == nil {
+                    drifts.append(
+                        Drift(
+                            coefficient: free.coefficient, scope: free.scope, committed: 0, refitted: free.prior, deviations: .infinity))
+                }
+                continue
+            }
+            let rows = experiments.filter { $0.isCalibration && stage.admits($0) }.compactMap { prepare($0, stage, committed) }
+            guard !rows.isEmpty else { continue }
+            let solution = solve(stage, rows, start: start.map(\.value), iterations: 1)
+            for (index, free) in stage.free.enumerated() {
+                let moved = abs(log(solution.values[index] / start[index].value))
+                drifts.append(
+                    Drift(
+                        coefficient: free.coefficient, scope: free.scope, committed: start[index].value,
+                        refitted: solution.values[index], deviations: moved / max(start[index].logDeviation, 0.01)))
+            }
+        }
+        return drifts
+    }
+
+    /// What the plan sets without rows, for comparison with a committed file.
+    public var assumptions: Calibration { CalibrationPlan.start(catalog: catalog) }
 
     /// Four significant digits, as the file keeps them.
     static func rounded(_ value: Double) -> Double { Double(String(format: "%.4g", value))! }
@@ -114,6 +160,7 @@ public struct Calibrator {
             }
         }
         let field = MeanField(predictor: predictor, prompt: experiment.promptTokens, output: experiment.outputTokens)
+        if field.isImpossible(experiment) { return nil }
         guard let value = field.predict(experiment), value > 0, value.isFinite, experiment.measured > 0 else { return nil }
         return Prepared(
             experiment: experiment, field: field, base: predictor.coefficients, moved: moved, parameters: predictor.parameters / 1e9)

@@ -2,6 +2,7 @@
 // What a measured row ran, and what it reports.
 //===----------------------------------------------------------------------===//
 
+import Catalog
 public import StepModel
 
 /// A measured row turned into something that can be predicted.
@@ -64,8 +65,21 @@ public struct Experiment: Sendable {
     public var group: String
     /// Usable for fitting: not suspect, not a single-row source of low quality.
     public var isCalibration: Bool
+    /// The source prints medians rather than means.
+    public var reportsMedian = false
+    /// Routed experts; recurrent layers (linear attention, state space).
+    public var isMixture = false
+    public var isRecurrent = false
     /// Traps that were met, in words.
     public var remarks: [String] = []
+}
+
+extension Experiment {
+    /// Notes what kind of model it is.
+    mutating func describe(_ model: Model) {
+        isMixture = model.isMixture
+        isRecurrent = model.stateElements > 0
+    }
 }
 
 /// A row that the model does not predict, and why.

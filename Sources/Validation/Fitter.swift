@@ -33,8 +33,9 @@ struct Fitter {
 
     /// - Parameter residuals: log(predicted / measured) of every row for given values. The second argument names the one
     ///   value that differs from the last call without it, so that rows it does not touch need not be predicted again.
-    func solve(_ residuals: (_ values: [Double], _ moved: Int?) -> [Double]) -> Solution {
-        var logs = parameters.map { log($0.prior) }
+    /// - Parameter start: where to begin; the priors when nil.
+    func solve(start: [Double]? = nil, _ residuals: (_ values: [Double], _ moved: Int?) -> [Double]) -> Solution {
+        var logs = start?.map { log($0) } ?? parameters.map { log($0.prior) }
         var current = residuals(logs.map(exp), nil)
         var cost = objective(current, logs)
         var damping = 1e-2

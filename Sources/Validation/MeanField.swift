@@ -84,6 +84,20 @@ struct MeanField {
 
     // MARK: Experiments
 
+    /// Whether a static batch was measured faster than peak arithmetic, or ended in under half of the steps that its
+    /// nominal output takes at peak bandwidth.
+    func isImpossible(_ experiment: Experiment) -> Bool {
+        guard case .staticBatch(let batch) = experiment.load else { return false }
+        switch experiment.quantity {
+        case .prefill: return experiment.measured < predictor.batchPrefill(sequences: Double(batch), tokens: prompt).computeSeconds
+        case .endToEnd:
+            let step = predictor.decodeStep(sequences: Double(batch), context: prompt).seconds
+            return !predictor.isPhased && experiment.measured < 0.5 * output * step
+        default: return false
+        }
+    }
+
+
     /// The quantity that `experiment` reports.
     func predict(_ experiment: Experiment) -> Double? {
         let request = predictor.coefficients[.requestSeconds]

@@ -17,7 +17,8 @@ import StepModel
 /// - Contributed profiles of March 2026 are untuned ports of 128 compiled tokens: reported, fitted apart.
 /// - Rows with `suspect=` contradict themselves: refused.
 enum NeuronExperiments {
-    static func experiment(_ row: MeasuredRow, catalog: Catalog) -> Result<Experiment, RefusalReason> {
+    /// - Parameter ownOutput: output tokens of a request as the row's own run gives them, tokens over requests per second.
+    static func experiment(_ row: MeasuredRow, catalog: Catalog, ownOutput: Double? = nil) -> Result<Experiment, RefusalReason> {
         if let reason = row.note("suspect") { return .failure(.init("suspect: \(reason)")) }
         guard let quantity = quantity(row) else { return .failure(.init("the metric '\(row.metric)' is not predicted")) }
         guard let printed = row.value else { return .failure(.init("only a 99th percentile was printed")) }
@@ -34,6 +35,8 @@ enum NeuronExperiments {
         if row.notes.contains("chunked prefill") { return .failure(.init("an experimental chunked-prefill kernel that no release has")) }
 
         var deployment = Deployment(instance: row.hardware, model: row.model, stack: source.stack)
+        // Tutorials of SDK 2.32 run vLLM-neuron; everything before it in these tables is NxD Inference.
+        if row.notes.contains("vLLM-neuron") { deployment.stack = .vllmNeuron }
         deployment.parallelism.tensor = tensor
         deployment.logicalCore = row.logicalCore
         deployment.precision = row.precision.contains("int8") ? .int8 : .bf16
@@ -53,23 +56,29 @@ enum NeuronExperiments {
 
         let scale = row.unit == "ms" ? 1e-3 : 1
         let prompt = row.inputTokens ?? 128
-        let output = row.outputTokens ?? 128
+        let output = ownOutput ?? row.outputTokens ?? 128
         var remarks: [String] = []
+        if let ownOutput, let nominal = row.outputTokens, abs(ownOutput / nominal - 1) > 0.02 {
+            remarks.append("\(Int(ownOutput)) output tokens a request by the run's own rates, not \(Int(nominal))")
+        }
         if row.inputTokens == nil || row.outputTokens == nil { remarks.append("lengths not printed; 128 assumed") }
         let lengths = compiledLengths(row, source: source, prompt: prompt, output: output)
         deployment.maxModelTokens = lengths.compiled
         deployment.contextBuckets = lengths.contextBuckets
         deployment.prefillBuckets = lengths.prefillBuckets
         let (load, replicas) = load(row, source: source, slots: slots)
+        if deployment.stack == .vllmNeuron { deployment.cacheFraction = 1 }
         // A table over compiled lengths prints the compiled length as the prompt's.
         let promptTokens = source == .profile || row.notes.contains("input_len =") ? min(prompt, Double(lengths.compiled)) : prompt
-        return .success(
-            Experiment(
+        var experiment = Experiment(
                 row: row, quantity: quantity, measured: printed * scale, deployment: deployment, replicas: replicas, load: load,
                 promptTokens: promptTokens, outputTokens: output,
                 platform: platform(row), group: source.rawValue, isCalibration: true, remarks: remarks
             )
-        )
+        experiment.reportsMedian = source == .contributed || source == .tutorial
+        // guidellm and llmperf draw lengths from a normal distribution of 8–10 %; a uniform one of the same width.
+        if source == .huggingFaceTGI || source == .huggingFaceVLLM { experiment.leastLengthFraction = 0.84 }
+        return .success(experiment)
     }
 
     enum Source: String {
@@ -124,7 +133,7 @@ enum NeuronExperiments {
         case .huggingFaceVLLM: return "optimum"
         case .profile: return "untuned"
         case .contributed:
-            return row.notes.contains("without context bucketing") ? "unbucketed" : nil
+            return row.notes.contains("without context bucketing") || row.notes.contains("compiled seq_len=") ? "unbucketed" : nil
         case .tutorial: return nil
         }
     }
@@ -152,9 +161,9 @@ enum NeuronExperiments {
                 return (.rate(rate), replicas)
             }
             let users = row.note("users").flatMap { Int($0.prefix { $0.isNumber }) }
-            // guidellm's throughput mode keeps its limit of open requests; the runs print 128 or the compiled batch as `conc`.
-            let clients = users ?? row.note("conc").flatMap { Int($0.prefix { $0.isNumber }) } ?? 128
-            return (.closedLoop(clients), replicas)
+            // guidellm's throughput mode allows 128 open requests, but latency × rate of these rows gives the compiled slots.
+            let stated = users ?? row.note("conc").flatMap { Int($0.prefix { $0.isNumber }) } ?? 128
+            return (.closedLoop(min(stated, slots * replicas)), replicas)
         }
         if let concurrency = row.note("conc").flatMap({ Int($0.prefix { $0.isNumber }) }) {
             return (.closedLoop(concurrency), replicas)
@@ -195,15 +204,26 @@ enum NeuronExperiments {
             let compiled = max(Int(prompt), 128)
             return Lengths(compiled: compiled, contextBuckets: nil, prefillBuckets: [compiled])
         case .contributed:
+            if row.notes.contains("compiled seq_len="), let text = row.note("compiled seq_len")?.prefix(while: { $0.isNumber }),
+                let compiled = Int(text)
+            {
+                return Lengths(compiled: max(compiled, 32), contextBuckets: nil, prefillBuckets: [max(compiled, 32)])
+            }
             if row.notes.contains("without context bucketing") || row.notes.contains("compiled seq_len") {
                 return Lengths(compiled: Int(prompt), contextBuckets: nil, prefillBuckets: [Int(prompt)])
             }
-            let bucket = row.note("CTE bucket").flatMap { Int($0.prefix { $0.isNumber }) }
+            // A compiled prefill of one bucket: "CTE bucket=512", "max ctx=512", "seq_len=512 bucket".
+            var bucket = (row.note("CTE bucket") ?? row.note("max ctx")).flatMap { Int($0.prefix { $0.isNumber }) }
+            if row.note("seq_len")?.contains("bucket") ?? false { bucket = printed }
+            if let bucket, Double(bucket) < prompt { return Lengths(compiled: max(nextPower(total), bucket), contextBuckets: nil, prefillBuckets: nil) }
             let compiled = max(printed ?? 0, nextPower(total))
             return Lengths(compiled: compiled, contextBuckets: powers(upTo: compiled), prefillBuckets: bucket.map { [$0] })
         case .tutorial:
-            let compiled = max(printed ?? 0, nextPower(total))
-            return Lengths(compiled: compiled, contextBuckets: powers(upTo: compiled), prefillBuckets: nil)
+            // Beyond 8192 tokens the tutorials name their own buckets; multiples of 2048 stand for them.
+            let compiled = total > 8192 ? (total + 2047) / 2048 * 2048 : max(printed ?? 0, nextPower(total))
+            let long = stride(from: 2048, through: compiled, by: 2048).map { $0 }
+            return Lengths(
+                compiled: compiled, contextBuckets: powers(upTo: compiled), prefillBuckets: total > 8192 ? [128, 256, 512, 1024] + long : nil)
         }
     }
 

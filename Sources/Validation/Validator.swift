@@ -15,16 +15,41 @@ public struct Validator {
     public func experiments(_ rows: [MeasuredRow]) -> (experiments: [Experiment], refusals: [Refusal]) {
         var experiments: [Experiment] = []
         var refusals: [Refusal] = []
+        let ownOutputs = Self.ownOutputs(rows)
         for row in rows {
             let result =
                 row.table == .gpu
-                ? GPUExperiments.experiment(row, catalog: catalog) : NeuronExperiments.experiment(row, catalog: catalog)
+                ? GPUExperiments.experiment(row, catalog: catalog) : NeuronExperiments.experiment(row, catalog: catalog, ownOutput: ownOutputs[Self.runKey(row)])
             switch result {
-            case .success(let experiment): experiments.append(experiment)
+            case .success(var experiment):
+                if let model = try? catalog.model(nameOrPath: experiment.deployment.model) { experiment.describe(model) }
+                experiments.append(experiment)
             case .failure(let reason): refusals.append(Refusal(row: row, reason: reason.text))
             }
         }
         return (experiments, refusals)
+    }
+
+    /// Rows of one run share everything but the metric.
+    private static func runKey(_ row: MeasuredRow) -> [String] {
+        [row.source, row.model, row.hardware, row.parallelism, row.batch, row.notes]
+    }
+
+    /// Output tokens of a request in runs that print both token and request rates. Servers that stop at an end-of-text
+    /// token produce fewer than were asked for, and the nominal length would misstate every other figure of the run.
+    private static func ownOutputs(_ rows: [MeasuredRow]) -> [[String]: Double] {
+        var tokens: [[String]: Double] = [:]
+        var requests: [[String]: Double] = [:]
+        for row in rows where row.table == .neuron && row.notes.contains("profile=") {
+            if row.metric == "output_throughput" { tokens[runKey(row)] = row.value }
+            if row.metric == "request_throughput" { requests[runKey(row)] = row.value }
+        }
+        var lengths: [[String]: Double] = [:]
+        for (key, rate) in tokens {
+            // Rates printed with two digits only say nothing about a length.
+            if let each = requests[key], each > 0.1, rate > 0 { lengths[key] = rate / each }
+        }
+        return lengths
     }
 
     /// A prediction beside its measurement.
@@ -35,26 +60,60 @@ public struct Validator {
         public var error: Double { predicted / experiment.measured - 1 }
     }
 
+    /// Tables of deployments seen, since the rows of one run follow each other.
+    private struct CompileCache {
+        private var last: (deployment: Deployment, compiled: CompiledDeployment)?
+
+        mutating func compiled(
+            _ deployment: Deployment, catalog: Catalog, calibration: Calibration
+        ) throws(DeploymentError) -> CompiledDeployment {
+            if let last, last.deployment == deployment { return last.compiled }
+            let compiled = try deployment.compile(catalog: catalog, calibration: calibration)
+            last = (deployment, compiled)
+            return compiled
+        }
+    }
+
     /// Predicts every experiment with a calibration; those whose deployment cannot be compiled are refused.
     public func predict(
-        _ experiments: [Experiment], calibration: Calibration
+        _ experiments: [Experiment], calibration: Calibration, simulates: Bool = true
     ) -> (outcomes: [Outcome], refusals: [Refusal]) {
         var outcomes: [Outcome] = []
         var refusals: [Refusal] = []
+        var cache = CompileCache()
         for experiment in experiments {
-            do throws(DeploymentError) {
-                let predictor = try StepPredictor(experiment.deployment, catalog: catalog, calibration: calibration)
-                let field = MeanField(predictor: predictor, prompt: experiment.promptTokens, output: experiment.outputTokens)
-                if let value = field.predict(experiment), value.isFinite, value > 0 {
-                    outcomes.append(Outcome(experiment: experiment, predicted: value))
-                } else {
-                    refusals.append(
-                        Refusal(row: experiment.row, reason: "\(experiment.quantity.rawValue) is not defined for this kind of run"))
-                }
-            } catch {
-                refusals.append(Refusal(row: experiment.row, reason: error.description))
+            switch predict(experiment, calibration: calibration, simulates: simulates, cache: &cache) {
+            case .success(let value): outcomes.append(Outcome(experiment: experiment, predicted: value))
+            case .failure(let reason): refusals.append(Refusal(row: experiment.row, reason: reason.text))
             }
         }
         return (outcomes, refusals)
+    }
+
+    /// One prediction: simulated where requests meet, in closed form elsewhere.
+    private func predict(
+        _ experiment: Experiment, calibration: Calibration, simulates: Bool, cache: inout CompileCache
+    ) -> Result<Double, RefusalReason> {
+        do {
+            let predictor = try StepPredictor(experiment.deployment, catalog: catalog, calibration: calibration)
+            var value: Double?
+            if simulates, ReplicaRun.applies(to: experiment) {
+                let compiled = try cache.compiled(experiment.deployment, catalog: catalog, calibration: calibration)
+                value = try ReplicaRun.predict(
+                    experiment, compiled: compiled, requestSeconds: predictor.coefficients[.requestSeconds])
+            } else {
+                let field = MeanField(predictor: predictor, prompt: experiment.promptTokens, output: experiment.outputTokens)
+                if field.isImpossible(experiment) {
+                    return .failure(.init("faster than the chips' peak arithmetic: the row is mislabelled or the run ended early"))
+                }
+                value = field.predict(experiment)
+            }
+            guard let value, value.isFinite, value > 0 else {
+                return .failure(.init("\(experiment.quantity.rawValue) is not defined for this kind of run"))
+            }
+            return .success(value)
+        } catch {
+            return .failure(.init("\(error)"))
+        }
     }
 }

@@ -1,0 +1,126 @@
+//===----------------------------------------------------------------------===//
+// docs/VALIDATION.md and its plots.
+//===----------------------------------------------------------------------===//
+
+import Foundation
+
+/// Writes the validation document from outcomes: targets, tables, refusals, worst rows, and plots beside it.
+public struct ValidationDocument {
+    let outcomes: [Validator.Outcome]
+    let refusals: [Refusal]
+    let heldBack: [Validator.Outcome]
+    let replays: [GroundTruth.Report]
+
+    /// - Parameter heldBack: outcomes of leave-one-model-out; empty when that was not run.
+    public init(
+        outcomes: [Validator.Outcome], refusals: [Refusal], heldBack: [Validator.Outcome], replays: [GroundTruth.Report]
+    ) {
+        self.outcomes = outcomes
+        self.refusals = refusals
+        self.heldBack = heldBack
+        self.replays = replays
+    }
+
+    /// Plots by file name.
+    public var plots: [(name: String, svg: String)] {
+        let groups: [(String, String, String, Set<Experiment.Quantity>)] = [
+            ("tpot.svg", "Time per output token", "s", [.tpot, .interTokenLatency]),
+            ("ttft.svg", "Time to first token and prefill", "s", [.ttft, .prefill]),
+            ("throughput.svg", "Output throughput", "tok/s", [.outputThroughput]),
+            ("energy.svg", "Chip energy per output token", "J", [.energyPerToken]),
+            ("power.svg", "Chip and wall power", "W", [.chipPower, .wallPower, .idleWallPower]),
+        ]
+        return groups.compactMap { name, title, unit, quantities in
+            let own = outcomes.filter { quantities.contains($0.experiment.quantity) }
+            guard !own.isEmpty else { return nil }
+            let platforms = Set(own.map(\.experiment.platform)).sorted()
+            let series = platforms.map { platform in
+                ScatterPlot.Series(
+                    name: platform,
+                    points: own.filter { $0.experiment.platform == platform }.map { ($0.experiment.measured, $0.predicted) })
+            }
+            return (name, ScatterPlot(title: title, unit: unit, series: series).svg)
+        }
+    }
+
+    /// One line of the targets table; the test that keeps the document true writes the same lines.
+    public static func targetLine(_ target: ValidationTarget, fitted: ErrorSummary?, heldBack: ErrorSummary?) -> String {
+        func cell(_ summary: ErrorSummary?) -> String {
+            summary.map { "\(ErrorTable.percent($0.medianAbsolute)) of \($0.rows) rows" } ?? "not run"
+        }
+        let judged = heldBack ?? fitted
+        let verdict = judged.map { $0.medianAbsolute <= target.medianAbsolute ? "kept" : "missed" } ?? "no rows"
+        return "| \(target.name) | ≤ \(ErrorTable.percent(target.medianAbsolute)) | \(cell(fitted)) | \(cell(heldBack)) | \(verdict) |"
+    }
+
+    public func markdown(plotFolder: String) -> String {
+        var text = Self.introduction
+        text += "\n## Targets\n\nMedian absolute error. \"Held back\" fits without the row's model; the verdict is on it where it was run.\n\n"
+        text += "| what | target | fitted | held back | verdict |\n|---|---|---|---|---|\n"
+        for target in ValidationTarget.all {
+            text += Self.targetLine(target, fitted: target.summary(outcomes), heldBack: target.summary(heldBack)) + "\n"
+        }
+        text += "\n## A real vLLM server, request by request\n\n"
+        for replay in replays {
+            text += "\(replay.name): \(replay.requests) requests, \(replay.kvBlocks) KV blocks.\n\n"
+            text += "| latency | measured s | replayed s | error |\n|---|---|---|---|\n"
+            for comparison in replay.comparisons {
+                text += "| \(comparison.name) | \(Self.short(comparison.measured)) | \(Self.short(comparison.predicted)) | "
+                text += "\(ErrorTable.percent(comparison.error, signed: true)) |\n"
+            }
+            text += "\n"
+        }
+        text += "## Predicted against measured\n\n"
+        for plot in plots { text += "![\(plot.name)](\(plotFolder)/\(plot.name))\n\n" }
+        text += "## Errors by metric, platform and source\n\n```\n\(ErrorTable(outcomes, by: [.platform, .source]).text)\n```\n\n"
+        text += "## Errors by metric, platform, source and model\n\n```\n\(ErrorTable(outcomes, by: [.platform, .source, .model]).text)\n```\n\n"
+        text += "## Worst rows\n\n| error | metric | platform | model | source | batch | load |\n|---|---|---|---|---|---|---|\n"
+        for outcome in outcomes.sorted(by: { abs(log(1 + $0.error)) > abs(log(1 + $1.error)) }).prefix(25) {
+            let row = outcome.experiment.row
+            text += "| \(ErrorTable.percent(outcome.error, signed: true)) | \(outcome.experiment.quantity.rawValue) | "
+            text += "\(outcome.experiment.platform) | \(row.model) | \(outcome.experiment.group) | \(row.batch) | \(outcome.experiment.load) |\n"
+        }
+        text += "\n## Refused rows\n\n| rows | reason |\n|---|---|\n"
+        var reasons: [String: Int] = [:]
+        for refusal in refusals { reasons[refusal.reason, default: 0] += 1 }
+        for (reason, count) in reasons.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) { text += "| \(count) | \(reason) |\n" }
+        return text
+    }
+
+    static func short(_ value: Double) -> String { String(format: "%.4g", value) }
+
+    private static let introduction = """
+        # Validation
+
+        This document is written by `scripts/calibrate` and must not be edited by hand. It sets the step model against published
+        measurements, row by row; the rows themselves stay with their sources.
+
+        Single streams and static batches are predicted from steps in closed form. Rows with clients or an offered load are
+        simulated request by request with the same engine that serves fleets. Every calibrated value, with its fit error, the
+        number of rows behind it and its grade, stands in `Sources/CCatalogData/data/calibration.csv`.
+
+        ## How rows are read
+
+        - InferenceX draws prompt and output lengths from 80–100 % of nominal; they are simulated so (mean 0.9 × nominal).
+        - `batch_size` of Neuron rows is the compiled batch: every decode step runs all slots. Live clients are `conc=` in the notes.
+        - SDK tables before 2.18 count prompt and output tokens in their throughput; they are compared as total throughput.
+        - llmperf's "inter-token latency" counts TTFT and queueing; it is compared as end-to-end time per output token.
+        - guidellm: `synchronous` is one client, `asynchronous@R` two minutes of Poisson arrivals, `throughput` a closed loop of as many
+          clients as there are compiled slots (the rows' own latency × rate, by Little's law; nominally 128 clients).
+        - Servers that stop at an end-of-text token produce fewer tokens than asked for: where a run prints token and request rates,
+          their ratio is the output length.
+        - Static batches faster than peak arithmetic, or over in half of their steps, are refused as mislabelled.
+        - ML.ENERGY publishes no prompt lengths: 150 tokens (chat), 250 (GPQA), 500 (fill in the middle) are assumed. Its median gap is a
+          decode step while fewer than half of the steps carry prompts.
+        - Its `TP1 EPn` on n GPUs is expert parallelism with tensor-parallel attention over the same n.
+        - Contributed READMEs on Trainium2 run contiguous KV with context buckets of powers of two, unless a table over compiled
+          lengths shows that they do not ("unbucketed").
+        - Contributed profiles of March 2026 are untuned ports; they are fitted apart and say little about a tuned model.
+        - MLPerf wall power of language models takes the chips as saturated at their cap (500 W in the MaxQ runs).
+        - InferenceX rows at 512 clients and more are predicted but not fitted: some are faster than 64 clients on the same
+          server, which means that clients were refused.
+        - Rows marked suspect, power-capped GPUs without a published cap, encoder–decoder models and runs with speculation of
+          unpublished acceptance are refused, and counted below.
+
+        """
+}
