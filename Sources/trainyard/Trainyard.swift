@@ -15,7 +15,13 @@ struct Trainyard: AsyncParsableCommand {
             SimulateCommand.self,
             CompareCommand.self,
             PlanCommand.self,
+            ClaimsCommand.self,
             ConformanceCommand.self,
+            CatalogCommand.self,
+            ValidateCommand.self,
+            LoadCommand.self,
+            LedgerCommand.self,
+            ReplayCommand.self,
         ]
     )
 
