@@ -5,6 +5,7 @@
 import Engine
 import Fleet
 import Foundation
+import HostTopology
 import Hummingbird
 import Ledger
 import Logging
@@ -34,15 +35,14 @@ final class DaemonParts: Sendable {
         let configuration = plan.configuration
         let loops = Array(group.makeIterator())
         let started = Int64(time(nil))
+        let places = plan.placements(on: .current())
         let fleet = try LiveYard(
             side: .fleet, plan: plan.fleet, frontEnds: loops.count, scale: configuration.timeScale,
-            seed: configuration.seed,
-            promise: configuration.promise)
+            seed: configuration.seed, promise: configuration.promise, placements: places.fleet)
         let baseline = try plan.baseline.map {
             try LiveYard(
                 side: .baseline, plan: $0, frontEnds: loops.count, scale: configuration.timeScale,
-                seed: configuration.seed,
-                promise: configuration.promise)
+                seed: configuration.seed, promise: configuration.promise, placements: places.baseline)
         }
         let yards = [fleet] + (baseline.map { [$0] } ?? [])
         self.yards = yards

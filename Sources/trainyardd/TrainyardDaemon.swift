@@ -23,7 +23,7 @@ struct TrainyardDaemon: AsyncParsableCommand {
     @Flag(help: "Read the configuration, look everything up, say what would run, and exit.")
     var check = false
 
-    @Flag(help: "Show how the fleet is spread over cells and threads, and exit.")
+    @Flag(help: "Show this host, and where every cell's thread and rings are put, and exit.")
     var topology = false
 
     func run() async throws {

@@ -45,14 +45,17 @@ final class CellThread: Sendable {
 
     /// Starts the thread.
     /// - Parameters:
-    ///   - make: makes the cell's port, on the new thread.
+    ///   - make: makes the cell's port, on the new thread, so that the cell's memory is on the thread's node.
+    ///   - placement: the processors that the thread is bound to.
     ///   - promise: what goodput is counted against.
-    func start(promise: LatencyPromise, cpu: Int?, make: @escaping @Sendable () -> CellPort) {
+    /// - Throws: when the thread may not run there.
+    func start(
+        promise: LatencyPromise, placement: ThreadPlacement, make: @escaping @Sendable () -> CellPort
+    ) throws(PinnedThread.StartError) {
         progress.store(ModelledClock.monotonicNanoseconds(), ordering: .relaxed)
-        let thread = Thread { self.run(port: make(), promise: promise) }
-        thread.name = name
-        thread.stackSize = 2 << 20
-        thread.start()
+        _ = try PinnedThread(name: name, placement: placement, stackBytes: 2 << 20) {
+            self.run(port: make(), promise: promise)
+        }
     }
 
     private func run(port: CellPort, promise: LatencyPromise) {

@@ -76,7 +76,7 @@ public struct DaemonPlan: Sendable {
             }
     }
 
-    /// What was planned, one line each, for `--check` and `--topology`.
+    /// What was planned, one line each, for `--check`.
     public var summary: [String] {
         var lines = ["fleet \(fleet.name): " + fleet.caption.joined(separator: "; ") + "; \(fleet.cells) cells"]
         if let baseline {
@@ -87,17 +87,5 @@ public struct DaemonPlan: Sendable {
         lines.append("time scale \(configuration.timeScale)")
         lines.append("grade \(fleet.grade.rawValue)")
         return lines + configuration.surfaces
-    }
-
-    /// Cells and threads, one line each.
-    public var topology: [String] {
-        var lines = ["\(configuration.service.eventLoops) event loops (front ends)"]
-        for (title, plan) in [("fleet", fleet)] + (baseline.map { [("baseline", $0)] } ?? []) {
-            for cell in plan.cellConfigurations(seed: configuration.seed) {
-                let pools = cell.pools.map { "\($0.replicas) x \($0.name)" }.joined(separator: ", ")
-                lines.append("\(title) cell \(cell.number): one thread, \(pools)")
-            }
-        }
-        return lines
     }
 }

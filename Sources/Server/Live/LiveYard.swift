@@ -5,6 +5,7 @@
 import Catalog
 import Engine
 import Fleet
+import HostTopology
 import Ledger
 import NIOCore
 import Report
@@ -23,18 +24,24 @@ final class LiveYard: Sendable {
     let cells: [CellThread]
     let promise: LatencyPromise
     private let configurations: [CellConfiguration]
+    private let placements: [ThreadPlacement]
 
     /// Builds the mesh; no thread runs yet.
-    /// - Throws: when the process has no file descriptors left for the cells' bells.
-    init(side: Side, plan: FleetPlan, frontEnds: Int, scale: TimeScale, seed: UInt64, promise: LatencyPromise) throws {
+    /// - Parameter placements: where each cell's thread and rings go, by cell.
+    /// - Throws: when the process has no file descriptors left for the cells' bells, or no memory for the rings.
+    init(
+        side: Side, plan: FleetPlan, frontEnds: Int, scale: TimeScale, seed: UInt64, promise: LatencyPromise,
+        placements: [ThreadPlacement]
+    ) throws {
         self.side = side
         self.plan = plan
         self.promise = promise
         books = Mutex(FleetAccount(plan))
         clock = ModelledClock(scale: scale)
         configurations = plan.cellConfigurations(seed: seed)
-        let mesh = try Mesh(
-            frontEnds: frontEnds, cells: configurations.count, inboxCapacity: 4096, outboxCapacity: 16_384)
+        precondition(placements.count == configurations.count, "every cell has a place")
+        self.placements = placements
+        let mesh = try Self.mesh(frontEnds: frontEnds, placements: placements)
         self.mesh = mesh
         let clock = clock
         cells = configurations.indices.map { number in
@@ -43,15 +50,22 @@ final class LiveYard: Sendable {
         }
     }
 
+    /// The rings between event loops and cells, each cell's on its node.
+    static func mesh(frontEnds: Int, placements: [ThreadPlacement]) throws -> Mesh {
+        try Mesh(
+            frontEnds: frontEnds, cells: placements.count, inboxCapacity: 4096, outboxCapacity: 16_384,
+            nodes: placements.map(\.node))
+    }
+
     /// Starts every cell's thread.
     /// - Parameter wake: called on a cell's thread when it has sent something to the front end with that number.
-    /// - Throws: when a cell's configuration is impossible.
+    /// - Throws: when a cell's configuration is impossible, or its thread may not run where it should.
     func start(wake: @escaping @Sendable (Int) -> Void) throws {
         for configuration in configurations { try configuration.validate() }
         for (number, thread) in cells.enumerated() {
             let configuration = configurations[number]
             let mesh = mesh
-            thread.start(promise: promise, cpu: nil) {
+            try thread.start(promise: promise, placement: placements[number]) {
                 let cell: Cell
                 do { cell = try Cell(configuration: configuration) } catch {
                     preconditionFailure("a cell's configuration became invalid: \(error)")
