@@ -151,7 +151,8 @@ extension StepTable {
                 shape.decodeSequences > 0 ? Double(shape.decodeContextTokens) / Double(shape.decodeSequences) : 0
             let tokens = Double(shape.prefillTokens)
             let decodes = Double(shape.decodeSequences)
-            var time = value(chunk: tokens, prefillContext: prefillContext, decodes: decodes, decodeContext: decodeContext)
+            var time = value(
+                chunk: tokens, prefillContext: prefillContext, decodes: decodes, decodeContext: decodeContext)
             if shape.prefillSequences > 1 {
                 // The profile holds one prompt a call; several attend only to themselves. They cost as `prompts` equal
                 // chunks with the same sum of squares, of which each brings what it adds to an empty call.
@@ -159,7 +160,8 @@ extension StepTable {
                 let prompts = tokens / chunk
                 let whole = value(chunk: tokens, prefillContext: prefillContext, decodes: 0, decodeContext: 0)
                 let single = value(chunk: chunk, prefillContext: prefillContext, decodes: 0, decodeContext: 0)
-                let empty = value(chunk: Double(chunks.first { $0 > 0 } ?? 0), prefillContext: 0, decodes: 0, decodeContext: 0)
+                let empty = value(
+                    chunk: Double(chunks.first { $0 > 0 } ?? 0), prefillContext: 0, decodes: 0, decodeContext: 0)
                 time += min(0, single + (prompts - 1) * max(0, single - empty) - whole)
             }
             time = max(0, time)

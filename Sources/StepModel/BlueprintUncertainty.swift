@@ -10,7 +10,8 @@ extension Blueprint {
     private func typicalDecode(_ operators: OperatorModel) -> (seconds: Double, joules: Double) {
         let batch = Double(max(1, memory.maxSequences / 2))
         let context = Double(deployment.maxModelTokens) / 4
-        let work = operators.tokenWork(batch, prefillTokens: 0)
+        let work =
+            operators.tokenWork(batch, prefillTokens: 0)
             + operators.decodeAttentionWork(sequences: batch, context: context) + operators.logitsWork(rows: batch)
         let seconds = work.seconds + operators.hostSeconds(rows: batch)
         var copy = self
@@ -21,7 +22,8 @@ extension Blueprint {
     /// A typical prefill: a quarter of the longest length.
     private func typicalPrefill(_ operators: OperatorModel) -> Double {
         let tokens = max(64, Double(deployment.maxModelTokens) / 4)
-        let work = operators.tokenWork(tokens, prefillTokens: tokens)
+        let work =
+            operators.tokenWork(tokens, prefillTokens: tokens)
             + operators.prefillAttentionWork(pairs: tokens * tokens / 2, tokens: tokens, context: 0)
             + operators.logitsWork(rows: 1)
         return work.seconds + operators.hostSeconds(rows: 1) + operators.coefficients[.requestSeconds]
@@ -61,7 +63,9 @@ extension Blueprint {
         var notes: [String] = []
         let range = calibration.range(scopes: scopes)
         let billions = Double(model.parameters) / 1e9
-        if let parameters = range.parameters, !(parameters.lowerBound * 0.8...parameters.upperBound * 1.25).contains(billions) {
+        if let parameters = range.parameters,
+            !(parameters.lowerBound * 0.8...parameters.upperBound * 1.25).contains(billions)
+        {
             notes.append(
                 "\(model.id) has \(Self.short(billions)) billion parameters; calibrated on \(Self.short(parameters.lowerBound)) to \(Self.short(parameters.upperBound))"
             )
@@ -93,6 +97,8 @@ extension Calibration {
         let most = value(.calibratedMostParameters, scopes: own)?.value
         var parameters: ClosedRange<Double>?
         if let least, let most, least <= most { parameters = least...most }
-        return (parameters, value(.calibratedSequences, scopes: own)?.value, value(.calibratedContext, scopes: own)?.value)
+        return (
+            parameters, value(.calibratedSequences, scopes: own)?.value, value(.calibratedContext, scopes: own)?.value
+        )
     }
 }

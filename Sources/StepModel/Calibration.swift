@@ -24,7 +24,8 @@ public struct Calibration: Sendable, Hashable {
         public var source: String
 
         public init(
-            coefficient: Coefficient, scope: String, value: Double, logDeviation: Double, grade: Grade, rows: Int, source: String
+            coefficient: Coefficient, scope: String, value: Double, logDeviation: Double, grade: Grade, rows: Int,
+            source: String
         ) {
             self.coefficient = coefficient
             self.scope = scope
@@ -114,7 +115,8 @@ public struct Calibration: Sendable, Hashable {
             else { throw DeploymentError.malformedCalibration(line: number + 1, text: String(line)) }
             values.append(
                 Value(
-                    coefficient: coefficient, scope: fields[1], value: value, logDeviation: deviation, grade: grade, rows: rows,
+                    coefficient: coefficient, scope: fields[1], value: value, logDeviation: deviation, grade: grade,
+                    rows: rows,
                     source: fields[6]
                 )
             )

@@ -18,9 +18,13 @@ extension Deployment {
             ("context", parallelism.context), ("pipeline", parallelism.pipeline),
         ]
         for (name, value) in ways {
-            try require((1...Self.mostRanks).contains(value), "parallelism.\(name) is \(value); it must lie in 1...\(Self.mostRanks)")
+            try require(
+                (1...Self.mostRanks).contains(value),
+                "parallelism.\(name) is \(value); it must lie in 1...\(Self.mostRanks)")
         }
-        try require(parallelism.ranks <= Self.mostRanks, "\(parallelism.label) takes \(parallelism.ranks) ranks; the most is \(Self.mostRanks)")
+        try require(
+            parallelism.ranks <= Self.mostRanks,
+            "\(parallelism.label) takes \(parallelism.ranks) ranks; the most is \(Self.mostRanks)")
         let expertRanks = parallelism.tensor * parallelism.data
         try require(
             expertRanks.isMultiple(of: parallelism.expert),
@@ -40,12 +44,17 @@ extension Deployment {
                 "max_num_batched_tokens is \(maxBatchedTokens); it must lie in 1...\(Self.mostModelTokens)"
             )
         }
-        if let blockTokens { try require((1...65536).contains(blockTokens), "block_size is \(blockTokens); it must lie in 1...65536") }
+        if let blockTokens {
+            try require((1...65536).contains(blockTokens), "block_size is \(blockTokens); it must lie in 1...65536")
+        }
         if let memoryFraction {
-            try require(memoryFraction > 0 && memoryFraction <= 1, "the memory fraction is \(memoryFraction); it must lie in 0...1")
+            try require(
+                memoryFraction > 0 && memoryFraction <= 1,
+                "the memory fraction is \(memoryFraction); it must lie in 0...1")
         }
         if let cacheFraction {
-            try require(cacheFraction > 0 && cacheFraction <= 1, "the KV fraction is \(cacheFraction); it must lie in 0...1")
+            try require(
+                cacheFraction > 0 && cacheFraction <= 1, "the KV fraction is \(cacheFraction); it must lie in 0...1")
         }
         for (name, buckets) in [("context_buckets", contextBuckets), ("prefill_buckets", prefillBuckets)] {
             guard let buckets else { continue }
@@ -53,7 +62,8 @@ extension Deployment {
         }
         if let contextBuckets {
             try require(
-                contextBuckets.allSatisfy { $0.isMultiple(of: 128) }, "context_buckets must be multiples of 128 (vLLM-neuron's rule)")
+                contextBuckets.allSatisfy { $0.isMultiple(of: 128) },
+                "context_buckets must be multiples of 128 (vLLM-neuron's rule)")
         }
         if let speculation {
             try require(

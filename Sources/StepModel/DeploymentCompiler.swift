@@ -34,7 +34,9 @@ struct Blueprint: Sendable {
         try deployment.checkSettings()
         let lookup = try HardwareLookup(instance: deployment.instance, logicalCore: deployment.logicalCore, in: catalog)
         let model: Model
-        do throws(CatalogError) { model = try catalog.model(nameOrPath: deployment.model) } catch { throw .catalog(error) }
+        do throws(CatalogError) { model = try catalog.model(nameOrPath: deployment.model) } catch {
+            throw .catalog(error)
+        }
         let device = lookup.device
         guard deployment.stack.isPhased == device.generation.isNeuron else {
             throw .invalid(
@@ -42,7 +44,8 @@ struct Blueprint: Sendable {
                     + (device.generation.isNeuron ? "use vllm-neuron or nxdi" : "use vllm, trtllm or sglang")
             )
         }
-        let scopes = Calibration.scopes(generation: device.generation, stack: deployment.stack, release: deployment.release)
+        let scopes = Calibration.scopes(
+            generation: device.generation, stack: deployment.stack, release: deployment.release)
         let (coefficients, used) = try calibration.resolved(scopes: scopes)
         var grades = lookup.grades + [model.grade] + used.map(\.grade)
         var assumptions = lookup.assumptions
@@ -52,7 +55,8 @@ struct Blueprint: Sendable {
         }
 
         let weights = deployment.precision ?? model.nativePrecision
-        let experts = deployment.expertPrecision ?? (deployment.precision == nil ? model.nativeExpertPrecision : nil) ?? weights
+        let experts =
+            deployment.expertPrecision ?? (deployment.precision == nil ? model.nativeExpertPrecision : nil) ?? weights
         let operators = OperatorModel(
             layers: model.layerGroups.map { LayerProfile($0, hidden: model.hidden) },
             hidden: Double(model.hidden),
@@ -87,7 +91,8 @@ struct Blueprint: Sendable {
         switch WidthClass(precision) {
         case .sixteen: .sixteen
         case .eight: precision == .int8 && generation.isNeuron ? .sixteen : generation == .ampere ? .sixteen : .eight
-        case .four: generation == .blackwell && precision != .int4 ? .four : generation == .trainium3 ? .eight : .sixteen
+        case .four:
+            generation == .blackwell && precision != .int4 ? .four : generation == .trainium3 ? .eight : .sixteen
         }
     }
 

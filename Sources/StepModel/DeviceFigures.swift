@@ -21,7 +21,8 @@ public enum DeviceGeneration: String, Sendable, Hashable, CaseIterable {
     static func of(_ accelerator: Accelerator) throws(DeploymentError) -> DeviceGeneration {
         let prefixes: [(String, DeviceGeneration)] = [
             ("a100", .ampere), ("l40", .ada), ("rtx40", .ada), ("rtx4", .ada), ("h100", .hopper), ("h200", .hopper),
-            ("b200", .blackwell), ("b300", .blackwell), ("gb200", .blackwell), ("gb300", .blackwell), ("rtxpro", .blackwell),
+            ("b200", .blackwell), ("b300", .blackwell), ("gb200", .blackwell), ("gb300", .blackwell),
+            ("rtxpro", .blackwell),
             ("mi3", .cdna), ("trainium1", .trainium1), ("inferentia2", .inferentia2), ("trainium2", .trainium2),
             ("trainium3", .trainium3),
         ]
@@ -123,21 +124,29 @@ struct HardwareLookup {
         }
         var peaks = [take(try accelerator.peak(at: .bf16)) / Double(ranks)]
         let eights: [Precision] = [.fp8, .mxfp8, .int8]
-        peaks.append(eights.lazy.compactMap { accelerator.peakFlopsPerSecond[$0]?.value }.first.map { $0 / Double(ranks) } ?? peaks[0])
+        peaks.append(
+            eights.lazy.compactMap { accelerator.peakFlopsPerSecond[$0]?.value }.first.map { $0 / Double(ranks) }
+                ?? peaks[0])
         let fours: [Precision] = [.nvfp4, .mxfp4]
-        peaks.append(fours.lazy.compactMap { accelerator.peakFlopsPerSecond[$0]?.value }.first.map { $0 / Double(ranks) } ?? peaks[0])
+        peaks.append(
+            fours.lazy.compactMap { accelerator.peakFlopsPerSecond[$0]?.value }.first.map { $0 / Double(ranks) }
+                ?? peaks[0])
         let bandwidth = take(try accelerator.needed(\.memoryBytesPerSecond)) / Double(ranks)
 
         let network =
-            instance.networkBytesPerSecond.map { take($0) / Double(instance.acceleratorCount.value) / Double(ranks) } ?? 5e9
-        if instance.networkBytesPerSecond == nil { assumptions.append("network of \(instance.id): 5 GB/s for each accelerator") }
+            instance.networkBytesPerSecond.map { take($0) / Double(instance.acceleratorCount.value) / Double(ranks) }
+            ?? 5e9
+        if instance.networkBytesPerSecond == nil {
+            assumptions.append("network of \(instance.id): 5 GB/s for each accelerator")
+        }
         var scaleUp = network
         let levels = accelerator.links.filter { $0.level != "network" }
         if let link = levels.first {
             grades.append(link.bytesPerSecond.grade)
             scaleUp = link.oneWayBytesPerSecond / Double(ranks)
         } else if instance.acceleratorCount.value > 1 {
-            assumptions.append("\(accelerator.id) has no scale-up link in the catalogue: collectives use the network's figure")
+            assumptions.append(
+                "\(accelerator.id) has no scale-up link in the catalogue: collectives use the network's figure")
         }
 
         let watts: Double
@@ -156,11 +165,14 @@ struct HardwareLookup {
             idle = min(take(figure), 0.3 * watts)
         } else {
             idle = Self.assumedIdleFraction * watts
-            assumptions.append("\(accelerator.id): idle power \(Int(idle)) W, \(Int(100 * Self.assumedIdleFraction)) % of design power")
+            assumptions.append(
+                "\(accelerator.id): idle power \(Int(idle)) W, \(Int(100 * Self.assumedIdleFraction)) % of design power"
+            )
             grades.append(.assumed)
         }
         device = DeviceFigures(
-            generation: generation, ranksPerChip: ranks, flopsPerSecond: peaks, bytesPerSecond: bandwidth, memoryBytes: memory,
+            generation: generation, ranksPerChip: ranks, flopsPerSecond: peaks, bytesPerSecond: bandwidth,
+            memoryBytes: memory,
             scaleUpChips: max(1, instance.scaleUpDomain.value), scaleUpBytesPerSecond: scaleUp,
             networkBytesPerSecond: network, thermalDesignWatts: watts, idleWatts: idle
         )

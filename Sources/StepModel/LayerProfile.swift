@@ -76,7 +76,8 @@ struct LayerProfile: Sendable, Hashable {
         if !layer.mixers.isEmpty { reductions += 1 }
         switch layer.feedForward {
         case .dense(let dense):
-            commonElements = Double(Layer(mixers: [], feedForward: .dense(dense), normElements: 0).activeElements(hidden: hidden))
+            commonElements = Double(
+                Layer(mixers: [], feedForward: .dense(dense), normElements: 0).activeElements(hidden: hidden))
             reductions += 1
         case .mixture(let mixture):
             commonElements = Double(mixture.commonElements(hidden: hidden))

@@ -27,7 +27,8 @@ struct MemoryPlan: Sendable, Hashable {
 
         // KV bytes of one sequence of the longest length on one rank, windows and fixed states at their size.
         let longest = Double(deployment.maxModelTokens)
-        let perSequence = Self.entryBytes(model: model, operators: operators, tokens: longest) / Double(parallelism.context)
+        let perSequence =
+            Self.entryBytes(model: model, operators: operators, tokens: longest) / Double(parallelism.context)
         let states = Double(model.stateElements) / Double(parallelism.tensor) * 2
         let stateBytes = states * Double(deployment.maxSequences) / Double(parallelism.data)
 
@@ -42,7 +43,8 @@ struct MemoryPlan: Sendable, Hashable {
         blockTokens = tokens
         maxSequences = deployment.maxSequences
 
-        let need = deployment.stack.hasContiguousCache
+        let need =
+            deployment.stack.hasContiguousCache
             ? perSequence * Double((deployment.maxSequences + parallelism.data - 1) / parallelism.data) : perSequence
         if budget < need {
             let missing = (need - budget) / gibibyte
@@ -80,7 +82,8 @@ struct MemoryPlan: Sendable, Hashable {
         let experts = operators.layers.reduce(0.0) {
             $0 + Double($1.count * $1.experts) * $1.expertElements / expertRanks
         }
-        let ends = Double(model.embeddingElements + (model.hasTiedEmbeddings ? 0 : model.headElements) + model.otherElements)
+        let ends = Double(
+            model.embeddingElements + (model.hasTiedEmbeddings ? 0 : model.headElements) + model.otherElements)
         return (split * operators.weightPrecision.bytesPerElement + experts * operators.expertPrecision.bytesPerElement)
             / Double(parallelism.pipeline) + ends / tensor * 2
     }
@@ -90,8 +93,11 @@ struct MemoryPlan: Sendable, Hashable {
         var values = 0.0
         for layer in operators.layers {
             for attention in layer.attentions where !attention.sharesEntries {
-                let heads = Double((attention.entryHeads + operators.parallelism.tensor - 1) / operators.parallelism.tensor)
-                values += Double(layer.count) * heads * attention.valuesPerEntryHead * min(tokens, Double(attention.window ?? .max))
+                let heads = Double(
+                    (attention.entryHeads + operators.parallelism.tensor - 1) / operators.parallelism.tensor)
+                values +=
+                    Double(layer.count) * heads * attention.valuesPerEntryHead
+                    * min(tokens, Double(attention.window ?? .max))
             }
         }
         return values * operators.keyValuePrecision.bytesPerElement / Double(operators.parallelism.pipeline)
@@ -104,7 +110,9 @@ struct MemoryPlan: Sendable, Hashable {
         let ranks = deployment.parallelism.tensor * factor
         var options = ["tensor: \(ranks)"]
         if need > usable - weights && weights < usable {
-            options.append("a max_model_len or max_num_seqs \(deployment.stack.hasContiguousCache ? "" : "(of \(deployment.maxModelTokens) tokens) ")that is smaller")
+            options.append(
+                "a max_model_len or max_num_seqs \(deployment.stack.hasContiguousCache ? "" : "(of \(deployment.maxModelTokens) tokens) ")that is smaller"
+            )
         }
         if (deployment.precision ?? .bf16).bitsPerElement > 8 { options.append("8-bit weights") }
         return "try " + options.joined(separator: ", or ")

@@ -88,7 +88,9 @@ struct OperatorModel: Sendable {
                 peak: device.peak(weightArithmetic)
             )
             if layer.experts > 0 {
-                work = work + expertWork(layer, tokens: tokens / Double(parallelism.pipeline), prefillTokens: prefillTokens)
+                work =
+                    work
+                    + expertWork(layer, tokens: tokens / Double(parallelism.pipeline), prefillTokens: prefillTokens)
             }
             let traffic = split * hidden * 2 * coefficients[.activationTraffic] / device.bytesPerSecond
             work.seconds += traffic + coefficients[.layerSeconds]
@@ -136,7 +138,8 @@ struct OperatorModel: Sendable {
         if parallelism.data > 1 {
             // Tokens travel to their experts and back.
             let exchanged = 2 * tokens * active * hidden * 2 / expertRanks
-            work.seconds += 2 * latency(ranks: Int(expertRanks)) + exchanged / linkBytesPerSecond(ranks: Int(expertRanks))
+            work.seconds +=
+                2 * latency(ranks: Int(expertRanks)) + exchanged / linkBytesPerSecond(ranks: Int(expertRanks))
         }
         return work
     }
@@ -152,7 +155,8 @@ struct OperatorModel: Sendable {
                 let entryHeads = Double((attention.entryHeads + parallelism.tensor - 1) / parallelism.tensor)
                 let bytes = share * seen * entryHeads * attention.valuesPerEntryHead * keyValuePrecision.bytesPerElement
                 let heads = attention.queryHeads / tensor
-                let pairWork = attention.entryHeads == 1 && attention.queryHeads > 1
+                let pairWork =
+                    attention.entryHeads == 1 && attention.queryHeads > 1
                     ? max(attention.workPerPair, 2 * attention.valuesPerEntryHead) : attention.workPerPair
                 let memory = bytes / device.bytesPerSecond
                 let arithmetic = 2 * share * seen * heads * pairWork / device.peak(.sixteen)
@@ -179,7 +183,8 @@ struct OperatorModel: Sendable {
             var work = Work()
             for attention in layer.attentions {
                 let seen = attention.window.map { min(pairs, tokens * Double($0)) } ?? pairs
-                let arithmetic = 2 * seen * attention.queryHeads / tensor * attention.workPerPair / split / device.peak(.sixteen)
+                let arithmetic =
+                    2 * seen * attention.queryHeads / tensor * attention.workPerPair / split / device.peak(.sixteen)
                 let entryHeads = Double((attention.entryHeads + parallelism.tensor - 1) / parallelism.tensor)
                 let read = min(context, Double(attention.window ?? .max)) * entryHeads * attention.valuesPerEntryHead
                 let memory = read * keyValuePrecision.bytesPerElement / split / device.bytesPerSecond

@@ -102,7 +102,8 @@ public struct OperatorProfile: Sendable {
             count == 0
                 ? cost(0)
                 : cost(
-                    Self.interpolate(perSequence, at: count) * 1e6 + Double(options.hostPicosecondsPerSequence) * Double(count))
+                    Self.interpolate(perSequence, at: count) * 1e6 + Double(options.hostPicosecondsPerSequence)
+                        * Double(count))
         }
         let joint = jointAttention(nanojoulesPerPicosecond: nanojoulesPerPicosecond)
         return StepTable(
@@ -144,7 +145,8 @@ public struct OperatorProfile: Sendable {
         let decodeContexts = axis(\.decodeContext)
         var measured: [SIMD4<Int32>: Double] = [:]
         for point in attention {
-            let key = SIMD4(Int32(point.chunk), Int32(point.prefillContext), Int32(point.decodes), Int32(point.decodeContext))
+            let key = SIMD4(
+                Int32(point.chunk), Int32(point.prefillContext), Int32(point.decodes), Int32(point.decodeContext))
             measured[key] = point.microseconds
         }
         let leastDecodeContext = decodeContexts.first { $0 > 0 } ?? 0
@@ -211,6 +213,7 @@ public struct OperatorProfile: Sendable {
                 )
             }
         }
-        return StepTable.DecodeAttention(axis: .meanContext, pieces: pieces, piecesPerBatch: count, shift: shift, roundUp: 0)
+        return StepTable.DecodeAttention(
+            axis: .meanContext, pieces: pieces, piecesPerBatch: count, shift: shift, roundUp: 0)
     }
 }

@@ -65,7 +65,8 @@ public struct StepPredictor: Sendable {
             batch = Double(tables.decodeBuckets.first { Double($0) >= sequences } ?? tables.decodeBuckets.last!)
             length = Double(tables.contextBuckets.first { Double($0) >= context } ?? tables.contextBuckets.last!)
         }
-        var work = operators.decodeAttentionWork(sequences: batch, context: length)
+        var work =
+            operators.decodeAttentionWork(sequences: batch, context: length)
             + operators.logitsWork(rows: batch * (1 + proposed))
         if deployment.speculation == nil {
             work = work + operators.tokenWork(batch, prefillTokens: 0)
@@ -83,13 +84,16 @@ public struct StepPredictor: Sendable {
     ) -> Prediction {
         let operators = blueprint.operators
         var chunk = chunkTokens
-        if isPhased { chunk = Double(tables.prefillBuckets.first { Double($0) >= chunkTokens } ?? tables.prefillBuckets.last!) }
+        if isPhased {
+            chunk = Double(tables.prefillBuckets.first { Double($0) >= chunkTokens } ?? tables.prefillBuckets.last!)
+        }
         var work = operators.tokenWork(sequences + chunk, prefillTokens: isPhased ? chunk : 0)
         if sequences > 0 { work = work + operators.decodeAttentionWork(sequences: sequences, context: context) }
         let pairs = chunk * chunkContext + chunk * (chunk + 1) / 2
         work = work + operators.prefillAttentionWork(pairs: pairs, tokens: chunk, context: chunkContext)
         work = work + operators.logitsWork(rows: max(sequences + completing, isPhased ? 1 : 0))
-        let host = operators.hostSeconds(rows: isPhased ? 0 : sequences + completing)
+        let host =
+            operators.hostSeconds(rows: isPhased ? 0 : sequences + completing)
             + operators.coefficients[.prefillSeconds]
         return priced(work, seconds: work.seconds + host)
     }
@@ -101,7 +105,8 @@ public struct StepPredictor: Sendable {
         while done < tokens {
             let chunk = min(tokens - done, Double(maxBatchedTokens))
             let last = done + chunk >= tokens
-            let step = mixedStep(sequences: 0, context: 0, chunkTokens: chunk, chunkContext: done, completing: last ? 1 : 0)
+            let step = mixedStep(
+                sequences: 0, context: 0, chunkTokens: chunk, chunkContext: done, completing: last ? 1 : 0)
             total.seconds += step.seconds
             total.joules += step.joules
             total.computeSeconds += step.computeSeconds
@@ -114,11 +119,16 @@ public struct StepPredictor: Sendable {
     public func batchPrefill(sequences: Double, tokens: Double) -> Prediction {
         let operators = blueprint.operators
         var length = tokens
-        if isPhased { length = Double(tables.prefillBuckets.first { Double($0) >= tokens } ?? tables.prefillBuckets.last!) }
-        let work = operators.tokenWork(sequences * length, prefillTokens: sequences * length)
-            + operators.prefillAttentionWork(pairs: sequences * length * (length + 1) / 2, tokens: sequences * length, context: 0)
+        if isPhased {
+            length = Double(tables.prefillBuckets.first { Double($0) >= tokens } ?? tables.prefillBuckets.last!)
+        }
+        let work =
+            operators.tokenWork(sequences * length, prefillTokens: sequences * length)
+            + operators.prefillAttentionWork(
+                pairs: sequences * length * (length + 1) / 2, tokens: sequences * length, context: 0)
             + operators.logitsWork(rows: sequences)
-        let host = operators.hostSeconds(rows: isPhased ? 0 : sequences)
+        let host =
+            operators.hostSeconds(rows: isPhased ? 0 : sequences)
             + operators.coefficients[.prefillSeconds]
         return priced(work, seconds: work.seconds + host)
     }
@@ -132,11 +142,13 @@ public struct StepPredictor: Sendable {
     public func instanceWallWatts(chipWatts: Double) -> Double {
         let envelope = blueprint.powerEnvelope()
         let instances = Double(blueprint.instance.acceleratorCount.value)
-        return envelope.hostBaseWatts * instances / Double(chips) + envelope.wallWattsPerChipWatt * chipWatts * instances
+        return envelope.hostBaseWatts * instances / Double(chips) + envelope.wallWattsPerChipWatt * chipWatts
+            * instances
     }
 
     private func priced(_ work: Work, seconds: Double) -> Prediction {
         Prediction(
-            seconds: seconds, joules: blueprint.nanojoules(work, seconds: seconds) * 1e-9, computeSeconds: work.computeSeconds)
+            seconds: seconds, joules: blueprint.nanojoules(work, seconds: seconds) * 1e-9,
+            computeSeconds: work.computeSeconds)
     }
 }

@@ -28,7 +28,8 @@ struct TableBuilder {
         let most = blueprint.memory.maxSequences
         if deployment.stack.isPhased {
             let longest = min(deployment.maxBatchedTokens ?? deployment.maxModelTokens, deployment.maxModelTokens)
-            let buckets = Set(deployment.prefillBuckets ?? Self.powersOfTwo(from: min(128, longest), to: longest)).sorted()
+            let buckets = Set(deployment.prefillBuckets ?? Self.powersOfTwo(from: min(128, longest), to: longest))
+                .sorted()
             prefillBuckets = buckets
             maxBatchedTokens = buckets.last!
             decodeBuckets = deployment.stack.hasSingleDecodeBucket ? [most] : Self.powersOfTwo(from: 1, to: most)
@@ -83,17 +84,21 @@ struct TableBuilder {
         if overlaps {
             floors = (0...sequences).map { count in
                 let middle = Double(deployment.maxModelTokens) / 4
-                let work = operators.tokenWork(Double(count), prefillTokens: 0)
+                let work =
+                    operators.tokenWork(Double(count), prefillTokens: 0)
                     + operators.decodeAttentionWork(sequences: Double(count), context: count > 0 ? middle : 0)
                 let seconds = operators.hostSeconds(rows: Double(count)) / accepted
                 return StepCost(
                     picoseconds: Int64((seconds * 1e12).rounded()),
-                    nanojoules: Int64(blueprint.nanojoules(work * min(1, seconds / max(work.seconds, 1e-9)), seconds: seconds).rounded())
+                    nanojoules: Int64(
+                        blueprint.nanojoules(work * min(1, seconds / max(work.seconds, 1e-9)), seconds: seconds)
+                            .rounded())
                 )
             }
         }
         return StepTable(
-            tokens: tokens, sequences: rows, decodeAttention: decode, prefillAttention: linearPrefillAttention(), hostFloor: floors
+            tokens: tokens, sequences: rows, decodeAttention: decode, prefillAttention: linearPrefillAttention(),
+            hostFloor: floors
         )
     }
 
@@ -101,7 +106,9 @@ struct TableBuilder {
     func speculativeTokenWork(sequences: Double) -> Work {
         let verify = operators.tokenWork(sequences * (1 + proposed), prefillTokens: 0)
         // A draft head is one layer of the target and its output projection, run once for each proposed token.
-        let layer = operators.tokenWork(sequences, prefillTokens: 0) * (1 / Double(operators.layers.reduce(0) { $0 + $1.count }))
+        let layer =
+            operators.tokenWork(sequences, prefillTokens: 0)
+            * (1 / Double(operators.layers.reduce(0) { $0 + $1.count }))
         var draft = (layer + operators.logitsWork(rows: sequences)) * proposed
         draft.seconds += operators.coefficients[.draftSeconds] * proposed
         return (verify + draft) * (1 / accepted)
@@ -109,7 +116,9 @@ struct TableBuilder {
 
     /// Straight pieces between the contexts at which a layer's window fills.
     private func meanContextAttention() -> StepTable.DecodeAttention {
-        let windows = operators.layers.flatMap { $0.attentions.compactMap(\.window) }.filter { $0 < deployment.maxModelTokens }
+        let windows = operators.layers.flatMap { $0.attentions.compactMap(\.window) }.filter {
+            $0 < deployment.maxModelTokens
+        }
         var shift = 20
         var count = 1
         if let smallest = windows.min(), let largest = windows.max() {
@@ -121,11 +130,16 @@ struct TableBuilder {
         for batch in 0...sequences {
             for index in 0..<count {
                 guard batch > 0 else {
-                    pieces.append(.init(base: StepCost(picoseconds: 0, nanojoules: 0), slope: StepCost(picoseconds: 0, nanojoules: 0)))
+                    pieces.append(
+                        .init(
+                            base: StepCost(picoseconds: 0, nanojoules: 0),
+                            slope: StepCost(picoseconds: 0, nanojoules: 0)))
                     continue
                 }
                 let start = Double(index << shift)
-                let end = index == count - 1 ? max(start + 4096, Double(deployment.maxModelTokens)) : Double((index + 1) << shift)
+                let end =
+                    index == count - 1
+                    ? max(start + 4096, Double(deployment.maxModelTokens)) : Double((index + 1) << shift)
                 let low = attentionCost(batch: Double(batch), context: start)
                 let high = attentionCost(batch: Double(batch), context: end)
                 let growth = (end - start) * Double(batch)
@@ -145,7 +159,8 @@ struct TableBuilder {
                 )
             }
         }
-        return StepTable.DecodeAttention(axis: .meanContext, pieces: pieces, piecesPerBatch: count, shift: shift, roundUp: 0)
+        return StepTable.DecodeAttention(
+            axis: .meanContext, pieces: pieces, piecesPerBatch: count, shift: shift, roundUp: 0)
     }
 
     /// A verification reads the cache once for all its tokens.
@@ -160,7 +175,8 @@ struct TableBuilder {
         let unwindowed = perPair
         let context = operators.prefillAttentionWork(pairs: 0, tokens: 0, context: 1e6)
         return .linear(
-            base: blueprint.cost(Work(), hostSeconds: deployment.stack.isPhased ? 0 : operators.coefficients[.prefillSeconds]),
+            base: blueprint.cost(
+                Work(), hostSeconds: deployment.stack.isPhased ? 0 : operators.coefficients[.prefillSeconds]),
             perPairShifted20: shifted(unwindowed, units: pairs),
             perContextTokenShifted20: shifted(context, units: 1e6)
         )
@@ -181,7 +197,8 @@ struct TableBuilder {
         let overlaps = deployment.schedulesAsynchronously ?? false
         var tokens = [StepCost(picoseconds: 0, nanojoules: 0)]
         var pieces = [StepTable.DecodeAttention.Piece](
-            repeating: .init(base: StepCost(picoseconds: 0, nanojoules: 0), slope: StepCost(picoseconds: 0, nanojoules: 0)),
+            repeating: .init(
+                base: StepCost(picoseconds: 0, nanojoules: 0), slope: StepCost(picoseconds: 0, nanojoules: 0)),
             count: pieceCount
         )
         var lastBucket = 0
@@ -196,7 +213,9 @@ struct TableBuilder {
                 pieces += pieces[(pieces.count - pieceCount)...]
             }
         }
-        let rows = (0...sequences).map { blueprint.cost(Work(), hostSeconds: Double($0) * operators.coefficients[.sequenceSeconds]) }
+        let rows = (0...sequences).map {
+            blueprint.cost(Work(), hostSeconds: Double($0) * operators.coefficients[.sequenceSeconds])
+        }
         return StepTable(
             tokens: tokens,
             sequences: rows,
@@ -236,7 +255,9 @@ struct TableBuilder {
         (0..<pieceCount).map { index in
             let covers = contextBuckets.count > 1 ? max(1, index << pieceShift) : deployment.maxModelTokens
             let bucket = contextBuckets.first { $0 >= covers } ?? deployment.maxModelTokens
-            return .init(base: attentionCost(batch: slots, context: Double(bucket)), slope: StepCost(picoseconds: 0, nanojoules: 0))
+            return .init(
+                base: attentionCost(batch: slots, context: Double(bucket)),
+                slope: StepCost(picoseconds: 0, nanojoules: 0))
         }
     }
 
@@ -245,13 +266,15 @@ struct TableBuilder {
         chunks.reserveCapacity(maxBatchedTokens + 1)
         for bucket in prefillBuckets {
             let length = Double(bucket)
-            let work = operators.tokenWork(length, prefillTokens: length)
+            let work =
+                operators.tokenWork(length, prefillTokens: length)
                 + operators.prefillAttentionWork(pairs: length * (length + 1) / 2, tokens: length, context: 0)
                 + operators.logitsWork(rows: 1)
             let host = operators.coefficients[.stepSeconds] + operators.coefficients[.prefillSeconds]
             let base = blueprint.cost(work, hostSeconds: host)
             let context = operators.prefillAttentionWork(pairs: length * 1000, tokens: length, context: 1000)
-            let chunk = StepTable.PaddedPrefill.Chunk(base: base, perContextTokenShifted20: shifted(context, units: 1000))
+            let chunk = StepTable.PaddedPrefill.Chunk(
+                base: base, perContextTokenShifted20: shifted(context, units: 1000))
             while chunks.count <= bucket { chunks.append(chunk) }
         }
         return chunks

@@ -17,24 +17,33 @@ enum CalibrationPlan {
 
     static func start(catalog: Catalog) -> Calibration {
         var values: [Calibration.Value] = []
-        func assume(_ coefficient: Coefficient, _ scope: String, _ value: Double, _ deviation: Double, _ source: String) {
+        func assume(_ coefficient: Coefficient, _ scope: String, _ value: Double, _ deviation: Double, _ source: String)
+        {
             values.append(
                 .init(
-                    coefficient: coefficient, scope: scope, value: value, logDeviation: deviation, grade: .assumed, rows: 0,
+                    coefficient: coefficient, scope: scope, value: value, logDeviation: deviation, grade: .assumed,
+                    rows: 0,
                     source: source))
         }
         for (coefficient, value, deviation, source) in defaults { assume(coefficient, "any", value, deviation, source) }
         for generation in ["trainium1", "inferentia2", "trainium2", "trainium3"] {
             assume(.sequenceSeconds, generation, 0, 0, "host work is part of the compiled step")
-            assume(.draftSeconds, generation, 2.8e-3, 0.4, "EAGLE3 on Trn2: 20.6 ms a step instead of 10.5 with three drafts, 9.8 instead of 7.0 with one")
-            assume(.prefillSeconds, generation, 4e-3, 0.8, "short prompts take 13–27 ms whatever the model on Trn1 and Inf2")
+            assume(
+                .draftSeconds, generation, 2.8e-3, 0.4,
+                "EAGLE3 on Trn2: 20.6 ms a step instead of 10.5 with three drafts, 9.8 instead of 7.0 with one")
+            assume(
+                .prefillSeconds, generation, 4e-3, 0.8,
+                "short prompts take 13–27 ms whatever the model on Trn1 and Inf2")
             assume(.activationTraffic, generation, 4, 0.5, "fused layers keep activations in SBUF")
             assume(.collectiveBase, generation, 2e-6, 0.5, "1–2 us per hop inside the server")
             assume(.collectivePerDoubling, generation, 1e-6, 0.5, "1–2 us per hop inside the server")
-            assume(.collectivePerChipDoubling, generation, 3e-6, 0.7, "1–2 us per hop; two hops for each doubling of a torus")
+            assume(
+                .collectivePerChipDoubling, generation, 3e-6, 0.7,
+                "1–2 us per hop; two hops for each doubling of a torus")
             assume(
                 .selectiveLoadingLimit, generation, 0.2, 0.2,
-                "NxDI documents 1; Mixtral 8x7B and 8x22B at one token (0.25) read all experts, models at 1/8 and below do not")
+                "NxDI documents 1; Mixtral 8x7B and 8x22B at one token (0.25) read all experts, models at 1/8 and below do not"
+            )
             assume(.recurrentPrefillTokenSeconds, generation, 2e-6, 0.7, "scan of linear attention in prefill graphs")
             assume(.powerFloor, generation, 0.45, 0.2, "same form as GPUs; no public phase-resolved Trainium power")
             assume(.powerMemory, generation, 0.5, 0.3, "same form as GPUs; no public phase-resolved Trainium power")
@@ -112,11 +121,13 @@ enum CalibrationPlan {
             }.sorted()
             let source = "measured all-reduce fits of \(accelerator) (\(fits[0].software))"
             for (coefficient, value) in [
-                (Coefficient.collectiveBase, base), (.collectivePerDoubling, slope), (.collectiveBandwidth, fractions[1]),
+                (Coefficient.collectiveBase, base), (.collectivePerDoubling, slope),
+                (.collectiveBandwidth, fractions[1]),
             ] {
                 values.append(
                     .init(
-                        coefficient: coefficient, scope: scope, value: Calibrator.rounded(value), logDeviation: 0.15, grade: .derived,
+                        coefficient: coefficient, scope: scope, value: Calibrator.rounded(value), logDeviation: 0.15,
+                        grade: .derived,
                         rows: fits.count, source: source))
             }
         }
@@ -131,7 +142,9 @@ enum CalibrationPlan {
         _ coefficient: Coefficient, _ scope: String, _ prior: Double, _ width: Double, most: Double = .infinity
     ) -> Free { Free(coefficient: coefficient, scope: scope, prior: prior, width: width, most: most) }
 
-    private static func isTime(_ quantity: Experiment.Quantity) -> Bool { quantity == .tpot || quantity == .interTokenLatency }
+    private static func isTime(_ quantity: Experiment.Quantity) -> Bool {
+        quantity == .tpot || quantity == .interTokenLatency
+    }
 
     /// TPOT and gaps of Hopper and Blackwell servers.
     private static var gpuTime: Stage {
@@ -153,13 +166,18 @@ enum CalibrationPlan {
             ]
         }
         values += [
-            free(.expertBandwidth16, "hopper", 0.6, 0.3, most: 0.95), free(.expertCompute16, "hopper", 0.4, 0.4, most: 0.95),
-            free(.weightBandwidth4, "blackwell", 0.6, 0.2, most: 1), free(.matrixCompute4, "blackwell", 0.45, 0.2, most: 0.95),
+            free(.expertBandwidth16, "hopper", 0.6, 0.3, most: 0.95),
+            free(.expertCompute16, "hopper", 0.4, 0.4, most: 0.95),
+            free(.weightBandwidth4, "blackwell", 0.6, 0.2, most: 1),
+            free(.matrixCompute4, "blackwell", 0.45, 0.2, most: 0.95),
             free(.expertCompute4, "blackwell", 0.25, 0.4, most: 0.95),
         ]
-        for (scope, host, sequence) in [("vllm", 1e-3, 20e-6), ("trtllm", 0.5e-3, 15e-6), ("vllm/vllm-0.11", 1.5e-3, 50e-6)] {
+        for (scope, host, sequence) in [
+            ("vllm", 1e-3, 20e-6), ("trtllm", 0.5e-3, 15e-6), ("vllm/vllm-0.11", 1.5e-3, 50e-6),
+        ] {
             values += [
-                free(.stepSeconds, scope, host, 0.6), free(.sequenceSeconds, scope, sequence, 0.5), free(.prefillSeconds, scope, 2e-3, 0.8),
+                free(.stepSeconds, scope, host, 0.6), free(.sequenceSeconds, scope, sequence, 0.5),
+                free(.prefillSeconds, scope, 2e-3, 0.8),
             ]
         }
         values.append(free(.layerSeconds, "vllm/vllm-0.11", 40e-6, 0.4))
@@ -168,10 +186,12 @@ enum CalibrationPlan {
             name: "GPU decode", free: values,
             admits: {
                 (isTime($0.quantity) || ($0.quantity == .outputThroughput && $0.group == "ML.ENERGY"))
-                    && ["H100", "H200", "B200"].contains($0.platform) && ["silicon sample", "ML.ENERGY"].contains($0.group)
+                    && ["H100", "H200", "B200"].contains($0.platform)
+                    && ["silicon sample", "ML.ENERGY"].contains($0.group)
             },
             scatters: [
-                (.decodeScatter, "hopper", { hopper($0) && isTime($0.quantity) }), (.decodeScatter, "blackwell", { $0.platform == "B200" }),
+                (.decodeScatter, "hopper", { hopper($0) && isTime($0.quantity) }),
+                (.decodeScatter, "blackwell", { $0.platform == "B200" }),
             ],
             rangeScope: "any"
         )
@@ -182,17 +202,21 @@ enum CalibrationPlan {
         Stage(
             name: "static batches of 2023",
             free: [
-                free(.weightBandwidth16, "ampere", 0.76, 0.15, most: 1), free(.matrixCompute16, "ampere", 0.85, 0.15, most: 0.95),
-                free(.cacheBandwidth, "ampere", 0.72, 0.2, most: 0.95), free(.attentionCompute, "ampere", 0.5, 0.3, most: 0.9),
+                free(.weightBandwidth16, "ampere", 0.76, 0.15, most: 1),
+                free(.matrixCompute16, "ampere", 0.85, 0.15, most: 0.95),
+                free(.cacheBandwidth, "ampere", 0.72, 0.2, most: 0.95),
+                free(.attentionCompute, "ampere", 0.5, 0.3, most: 0.9),
                 free(.layerSeconds, "vllm/vllm-2023", 150e-6, 0.6), free(.stepSeconds, "vllm/vllm-2023", 3e-3, 0.7),
                 free(.sequenceSeconds, "vllm/vllm-2023", 50e-6, 0.7),
                 free(.matrixCompute16, "hopper/vllm/vllm-2023", 0.6, 0.4, most: 0.95),
                 free(.activationTraffic, "vllm/vllm-2023", 40, 0.7),
-                free(.collectiveBase, "vllm/vllm-2023", 20e-6, 0.7), free(.collectiveBandwidth, "vllm/vllm-2023", 0.5, 0.5, most: 1),
+                free(.collectiveBase, "vllm/vllm-2023", 20e-6, 0.7),
+                free(.collectiveBandwidth, "vllm/vllm-2023", 0.5, 0.5, most: 1),
             ],
             admits: { $0.group == "Splitwise" && ($0.quantity == .tpot || $0.quantity == .prefill) },
             scatters: [
-                (.decodeScatter, "vllm/vllm-2023", { $0.quantity == .tpot }), (.prefillScatter, "vllm/vllm-2023", { $0.quantity == .prefill }),
+                (.decodeScatter, "vllm/vllm-2023", { $0.quantity == .tpot }),
+                (.prefillScatter, "vllm/vllm-2023", { $0.quantity == .prefill }),
                 (.decodeScatter, "ampere", { $0.quantity == .tpot && $0.platform == "A100" }),
             ]
         )
@@ -203,7 +227,8 @@ enum CalibrationPlan {
         Stage(
             name: "H100 power",
             free: [
-                free(.powerFloor, "hopper", 0.556, 0.1), free(.powerMemory, "hopper", 0.25, 0.6), free(.powerCompute, "hopper", 1.22, 0.3),
+                free(.powerFloor, "hopper", 0.556, 0.1), free(.powerMemory, "hopper", 0.25, 0.6),
+                free(.powerCompute, "hopper", 1.22, 0.3),
                 free(.powerCap, "hopper", 0.985, 0.02, most: 1.05), free(.powerWaiting, "hopper", 0.35, 0.4),
             ],
             admits: { $0.group == "ML.ENERGY" && $0.quantity == .energyPerToken },
@@ -216,7 +241,8 @@ enum CalibrationPlan {
         Stage(
             name: "A100 power",
             free: [
-                free(.powerFloor, "ampere", 0.35, 0.2), free(.powerMemory, "ampere", 0.2, 0.6), free(.powerCompute, "ampere", 1.2, 0.3),
+                free(.powerFloor, "ampere", 0.35, 0.2), free(.powerMemory, "ampere", 0.2, 0.6),
+                free(.powerCompute, "ampere", 1.2, 0.3),
             ],
             admits: { $0.platform == "A100" && $0.quantity == .chipPower },
             scatters: [(.energyScatter, "ampere", { _ in true })]

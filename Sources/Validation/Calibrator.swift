@@ -58,11 +58,14 @@ public struct Calibrator {
         for free in stage.free {
             calibration.set(
                 .init(
-                    coefficient: free.coefficient, scope: free.scope, value: free.prior, logDeviation: free.width, grade: .assumed,
+                    coefficient: free.coefficient, scope: free.scope, value: free.prior, logDeviation: free.width,
+                    grade: .assumed,
                     rows: 0, source: "prior of the stage \(stage.name)")
             )
         }
-        let rows = experiments.filter { $0.isCalibration && stage.admits($0) }.compactMap { prepare($0, stage, calibration) }
+        let rows = experiments.filter { $0.isCalibration && stage.admits($0) }.compactMap {
+            prepare($0, stage, calibration)
+        }
         guard !rows.isEmpty else {
             report("\(stage.name): no rows")
             return
@@ -73,7 +76,8 @@ public struct Calibrator {
             calibration.set(
                 .init(
                     coefficient: free.coefficient, scope: free.scope, value: Self.rounded(solution.values[index]),
-                    logDeviation: Self.rounded(solution.deviations[index]), grade: touched > 0 ? .derived : .assumed, rows: touched,
+                    logDeviation: Self.rounded(solution.deviations[index]), grade: touched > 0 ? .derived : .assumed,
+                    rows: touched,
                     source: touched > 0 ? "fitted: \(stage.name)" : "assumed: \(stage.name) has no row that it moves")
             )
         }
@@ -123,11 +127,14 @@ public struct Calibrator {
                 for free in stage.free where committed.value(free.coefficient, scope: free.scope) == nil {
                     drifts.append(
                         Drift(
-                            coefficient: free.coefficient, scope: free.scope, committed: 0, refitted: free.prior, deviations: .infinity))
+                            coefficient: free.coefficient, scope: free.scope, committed: 0, refitted: free.prior,
+                            deviations: .infinity))
                 }
                 continue
             }
-            let rows = experiments.filter { $0.isCalibration && stage.admits($0) }.compactMap { prepare($0, stage, committed) }
+            let rows = experiments.filter { $0.isCalibration && stage.admits($0) }.compactMap {
+                prepare($0, stage, committed)
+            }
             guard !rows.isEmpty else { continue }
             let solution = solve(stage, rows, start: start.map(\.value), iterations: 1)
             for (index, free) in stage.free.enumerated() {
@@ -150,20 +157,26 @@ public struct Calibrator {
     private static func percent(_ value: Double) -> String { String(format: "%.1f %%", value * 100) }
 
     private func prepare(_ experiment: Experiment, _ stage: Stage, _ calibration: Calibration) -> Prepared? {
-        guard let predictor = try? StepPredictor(experiment.deployment, catalog: catalog, calibration: calibration) else { return nil }
+        guard let predictor = try? StepPredictor(experiment.deployment, catalog: catalog, calibration: calibration)
+        else { return nil }
         let scopes = predictor.scopes
         var moved: [(Coefficient, Int)] = []
         for coefficient in Coefficient.allCases {
-            guard let scope = scopes.first(where: { calibration.value(coefficient, scope: $0) != nil }) else { continue }
+            guard let scope = scopes.first(where: { calibration.value(coefficient, scope: $0) != nil }) else {
+                continue
+            }
             if let index = stage.free.firstIndex(where: { $0.coefficient == coefficient && $0.scope == scope }) {
                 moved.append((coefficient, index))
             }
         }
         let field = MeanField(predictor: predictor, prompt: experiment.promptTokens, output: experiment.outputTokens)
         if field.isImpossible(experiment) { return nil }
-        guard let value = field.predict(experiment), value > 0, value.isFinite, experiment.measured > 0 else { return nil }
+        guard let value = field.predict(experiment), value > 0, value.isFinite, experiment.measured > 0 else {
+            return nil
+        }
         return Prepared(
-            experiment: experiment, field: field, base: predictor.coefficients, moved: moved, parameters: predictor.parameters / 1e9)
+            experiment: experiment, field: field, base: predictor.coefficients, moved: moved,
+            parameters: predictor.parameters / 1e9)
     }
 
     private func residual(_ row: Prepared, _ values: [Double]) -> Double {
@@ -177,13 +190,16 @@ public struct Calibrator {
     }
 
     /// Scatter and covered ranges, kept beside the values.
-    private func describe(_ stage: Stage, _ rows: [Prepared], _ solution: Fitter.Solution, into calibration: inout Calibration) {
+    private func describe(
+        _ stage: Stage, _ rows: [Prepared], _ solution: Fitter.Solution, into calibration: inout Calibration
+    ) {
         for scatter in stage.scatters {
             let own = zip(rows, solution.residuals).filter { scatter.admits($0.0.experiment) }.map(\.1)
             guard own.count >= 3 else { continue }
             calibration.set(
                 .init(
-                    coefficient: scatter.coefficient, scope: scatter.scope, value: Self.rounded(Fitter.scatter(own)), logDeviation: 0,
+                    coefficient: scatter.coefficient, scope: scatter.scope, value: Self.rounded(Fitter.scatter(own)),
+                    logDeviation: 0,
                     grade: .derived, rows: own.count, source: "scatter of \(stage.name)")
             )
         }
@@ -197,7 +213,8 @@ public struct Calibrator {
         for (coefficient, value) in ranges {
             calibration.set(
                 .init(
-                    coefficient: coefficient, scope: scope, value: Self.rounded(value), logDeviation: 0, grade: .derived,
+                    coefficient: coefficient, scope: scope, value: Self.rounded(value), logDeviation: 0,
+                    grade: .derived,
                     rows: rows.count, source: "range of \(stage.name)")
             )
         }

@@ -62,7 +62,8 @@ public struct ErrorTable: Sendable {
             let experiment = outcome.experiment
             let key = [
                 experiment.quantity.rawValue, columns.contains(.platform) ? experiment.platform : "all",
-                columns.contains(.model) ? experiment.row.model : "all", columns.contains(.source) ? experiment.group : "all",
+                columns.contains(.model) ? experiment.row.model : "all",
+                columns.contains(.source) ? experiment.group : "all",
             ]
             groups[key, default: []].append(outcome.error)
         }
@@ -76,7 +77,8 @@ public struct ErrorTable: Sendable {
         var rows = [["metric", "platform", "model", "source", "rows", "bias", "median", "mean", "p90"]]
         for line in lines {
             rows.append([
-                line.quantity, line.platform, line.model, line.source, String(line.errors.rows), Self.percent(line.errors.medianSigned, signed: true),
+                line.quantity, line.platform, line.model, line.source, String(line.errors.rows),
+                Self.percent(line.errors.medianSigned, signed: true),
                 Self.percent(line.errors.medianAbsolute), Self.percent(line.errors.meanAbsolute),
                 Self.percent(line.errors.percentile90Absolute),
             ])

@@ -21,7 +21,9 @@ enum GPUExperiments {
     static func experiment(_ row: MeasuredRow, catalog: Catalog) -> Result<Experiment, RefusalReason> {
         guard let value = row.value else { return .failure(.init("the row has no value")) }
         let source = Source(row)
-        guard let instance = instance(row) else { return .failure(.init("no instance in the catalogue has the GPU '\(row.hardware)'")) }
+        guard let instance = instance(row) else {
+            return .failure(.init("no instance in the catalogue has the GPU '\(row.hardware)'"))
+        }
         if source == .mlperf { return mlperf(row, value: value, instance: instance, catalog: catalog) }
         guard (try? catalog.model(nameOrPath: row.model)) != nil else {
             return .failure(.init("the catalogue has no model '\(row.model)'"))
@@ -36,7 +38,9 @@ enum GPUExperiments {
         }
         deployment.parallelism = parallelism
         deployment.release = release(row, source: source)
-        guard let quantity = quantity(row.metric) else { return .failure(.init("the metric '\(row.metric)' is not predicted")) }
+        guard let quantity = quantity(row.metric) else {
+            return .failure(.init("the metric '\(row.metric)' is not predicted"))
+        }
         var measured = value * (row.unit == "ms" ? 1e-3 : 1)
         guard let batch = Double(row.batch), batch >= 1 else { return .failure(.init("no batch or concurrency")) }
 
@@ -57,7 +61,9 @@ enum GPUExperiments {
             }
         case .mlEnergy:
             let task = row.note("task") ?? ""
-            guard let assumed = assumedPromptTokens[task] else { return .failure(.init("no prompt length for the task '\(task)'")) }
+            guard let assumed = assumedPromptTokens[task] else {
+                return .failure(.init("no prompt length for the task '\(task)'"))
+            }
             prompt = assumed
             remarks.append("prompt length assumed: \(Int(assumed)) tokens")
             average = row.note("avg batch").flatMap(Double.init) ?? batch
@@ -81,7 +87,8 @@ enum GPUExperiments {
         if row.metric == "peak_gpu_power_fraction_of_tdp" { load = .saturated }
         return .success(
             Experiment(
-                row: row, quantity: quantity, measured: measured, deployment: deployment, load: load, promptTokens: prompt,
+                row: row, quantity: quantity, measured: measured, deployment: deployment, load: load,
+                promptTokens: prompt,
                 outputTokens: output, leastLengthFraction: least,
                 platform: platform(row), group: source.rawValue,
                 isCalibration: !isOutlier(row), remarks: remarks
@@ -115,7 +122,8 @@ enum GPUExperiments {
     static func instance(_ row: MeasuredRow) -> String? {
         let name = row.hardware.lowercased()
         let table: [(String, String)] = [
-            ("gb200", "u-p6e-gb200x72"), ("gb300", "gb300-nvl72-rack"), ("b200", "p6-b200.48xlarge"), ("b300", "p6-b300.48xlarge"),
+            ("gb200", "u-p6e-gb200x72"), ("gb300", "gb300-nvl72-rack"), ("b200", "p6-b200.48xlarge"),
+            ("b300", "p6-b300.48xlarge"),
             ("h200", "p5en.48xlarge"), ("h100", "p5.48xlarge"), ("a100-40", "p4d.24xlarge"), ("a100", "p4de.24xlarge"),
             ("l40s", "g6e.48xlarge"), ("mi300x", "8xmi300x"), ("mi325x", "8xmi325x"), ("mi355x", "8xmi355x"),
         ]
@@ -124,7 +132,9 @@ enum GPUExperiments {
 
     static func platform(_ row: MeasuredRow) -> String {
         let name = row.hardware.uppercased()
-        return ["GB200", "GB300", "B200", "B300", "H200", "H100", "A100", "L40S", "MI300X", "MI325X", "MI355X"].first { name.contains($0) } ?? name
+        return ["GB200", "GB300", "B200", "B300", "H200", "H100", "A100", "L40S", "MI300X", "MI325X", "MI355X"].first {
+            name.contains($0)
+        } ?? name
     }
 
     static func stack(_ software: String) -> ServingStack {
@@ -222,9 +232,14 @@ enum GPUExperiments {
         _ row: MeasuredRow, value: Double, instance: String, catalog: Catalog
     ) -> Result<Experiment, RefusalReason> {
         guard let quantity = quantity(row.metric), quantity == .wallPower || quantity == .idleWallPower else {
-            return .failure(.init("only mean and idle wall power of MLPerf runs are predicted: lengths and batches are not published"))
+            return .failure(
+                .init(
+                    "only mean and idle wall power of MLPerf runs are predicted: lengths and batches are not published")
+            )
         }
-        let language = ["llama", "mixtral", "gptj", "gpt-j", "deepseek"].contains { row.model.lowercased().contains($0) }
+        let language = ["llama", "mixtral", "gptj", "gpt-j", "deepseek"].contains {
+            row.model.lowercased().contains($0)
+        }
         guard language || quantity == .idleWallPower else { return .failure(.init("not a language model")) }
         var deployment = Deployment(instance: instance, model: "llama-3.1-8b", stack: .trtllm)
         deployment.precision = .fp8

@@ -47,9 +47,12 @@ public struct GroundTruth {
     public func replay(folder: String) throws(MeasurementError) -> [Report] {
         let entries = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted()
         let runs = entries.filter {
-            !$0.hasPrefix("profile_") && FileManager.default.fileExists(atPath: "\(folder)/\($0)/vllm_requests.jsonl.gz")
+            !$0.hasPrefix("profile_")
+                && FileManager.default.fileExists(atPath: "\(folder)/\($0)/vllm_requests.jsonl.gz")
         }
-        guard !runs.isEmpty else { throw MeasurementError("\(folder) holds no run (a folder with vllm_requests.jsonl.gz)") }
+        guard !runs.isEmpty else {
+            throw MeasurementError("\(folder) holds no run (a folder with vllm_requests.jsonl.gz)")
+        }
         var reports: [Report] = []
         for run in runs {
             let machine = run.prefix { $0 != "_" }
@@ -73,16 +76,22 @@ public struct GroundTruth {
         let meta = try Self.object(try Self.text("\(run)/vllm_meta.json"), place: "\(run)/vllm_meta.json")
         guard let engine = meta["engine_kwargs"] as? [String: Any], let modelName = engine["model"] as? String,
             let sequences = engine["max_num_seqs"] as? Int, let budget = engine["max_num_batched_tokens"] as? Int
-        else { throw MeasurementError("\(run)/vllm_meta.json: engine_kwargs with model, max_num_seqs and max_num_batched_tokens expected") }
+        else {
+            throw MeasurementError(
+                "\(run)/vllm_meta.json: engine_kwargs with model, max_num_seqs and max_num_batched_tokens expected")
+        }
         let model: Model
-        do throws(CatalogError) { model = try catalog.model(nameOrPath: modelName) } catch { throw MeasurementError(error.description) }
+        do throws(CatalogError) { model = try catalog.model(nameOrPath: modelName) } catch {
+            throw MeasurementError(error.description)
+        }
         let blocks = try kvBlocks(meta, run: run, model: model)
         let requests = try observed("\(run)/vllm_requests.jsonl.gz")
         let measuredProfile = try operatorProfile(profile, layers: model.layers.count)
         let table = measuredProfile.table(
             OperatorProfile.Options(
                 maxTokens: budget, maxSequences: sequences,
-                capturedTokens: padsToCapturedGraphs ? OperatorProfile.Options.vllmCaptureSizes(upTo: min(512, 2 * sequences)) : [],
+                capturedTokens: padsToCapturedGraphs
+                    ? OperatorProfile.Options.vllmCaptureSizes(upTo: min(512, 2 * sequences)) : [],
                 hostPicoseconds: Int64(hostSeconds * 1e12), chipWatts: 400)
         )
         let longest = requests.map { $0.promptTokens + $0.outputTokens }.max()!
@@ -113,7 +122,8 @@ public struct GroundTruth {
             replica.advance(until: now, into: &sink)
             replica.submit(
                 Request(
-                    id: UInt64(index), arrivalNanoseconds: now, promptTokens: request.promptTokens, outputTokens: request.outputTokens),
+                    id: UInt64(index), arrivalNanoseconds: now, promptTokens: request.promptTokens,
+                    outputTokens: request.outputTokens),
                 at: now)
         }
         while replica.nextEventNanoseconds < .max { replica.advance(until: replica.nextEventNanoseconds, into: &sink) }
@@ -135,7 +145,8 @@ public struct GroundTruth {
         }
         var comparisons: [Comparison] = []
         for (name, real, replayed) in [
-            ("TTFT", measured.map(\.first), predicted.map(\.first)), ("TPOT", measured.map(\.each), predicted.map(\.each)),
+            ("TTFT", measured.map(\.first), predicted.map(\.first)),
+            ("TPOT", measured.map(\.each), predicted.map(\.each)),
             ("E2E", measured.map(\.all), predicted.map(\.all)),
         ] {
             let left = real.sorted()
@@ -158,10 +169,13 @@ public struct GroundTruth {
 
     /// Blocks that requests can use: the run's own count less vLLM's null block, else what its memory share leaves.
     private func kvBlocks(_ meta: [String: Any], run: String, model: Model) throws(MeasurementError) -> Int {
-        if let cache = meta["kv_cache"] as? [String: Any], let blocks = cache["num_gpu_blocks"] as? Int { return blocks - 1 }
+        if let cache = meta["kv_cache"] as? [String: Any], let blocks = cache["num_gpu_blocks"] as? Int {
+            return blocks - 1
+        }
         let place = "\(run)/sim_config.json"
         let config = try Self.object(try Self.text(place), place: place)
-        guard let nodes = config["nodes"] as? [[String: Any]], let instances = nodes.first?["instances"] as? [[String: Any]],
+        guard let nodes = config["nodes"] as? [[String: Any]],
+            let instances = nodes.first?["instances"] as? [[String: Any]],
             let memory = instances.first?["npu_mem"] as? [String: Any], let size = memory["mem_size"] as? Double,
             let share = memory["mem_util"] as? Double
         else { throw MeasurementError("\(place): nodes[0].instances[0].npu_mem with mem_size and mem_util expected") }
@@ -178,10 +192,14 @@ public struct GroundTruth {
             guard let prompt = object["input_toks"] as? Int, let output = object["output_toks"] as? Int,
                 let queued = object["queued_ts"] as? Double, let first = object["first_token_ts"] as? Double,
                 let last = object["last_token_ts"] as? Double
-            else { throw MeasurementError("\(place): input_toks, output_toks, queued_ts, first_token_ts and last_token_ts expected") }
+            else {
+                throw MeasurementError(
+                    "\(place): input_toks, output_toks, queued_ts, first_token_ts and last_token_ts expected")
+            }
             requests.append(
                 Observed(
-                    promptTokens: Int32(prompt), outputTokens: Int32(output), queued: queued, firstToken: first, lastToken: last))
+                    promptTokens: Int32(prompt), outputTokens: Int32(output), queued: queued, firstToken: first,
+                    lastToken: last))
         }
         guard !requests.isEmpty else { throw MeasurementError("\(path) holds no request") }
         return requests.sorted { $0.queued < $1.queued }
@@ -194,7 +212,9 @@ public struct GroundTruth {
         var perLayer: [Int: Double] = [:]
         var once: [Int: Double] = [:]
         for row in try Self.table("\(folder)/dense.csv.gz", columns: ["layer", "tokens", "time_us"]) {
-            guard let tokens = Int(row[1]), let time = Double(row[2]) else { throw MeasurementError("\(folder)/dense.csv.gz: numbers expected") }
+            guard let tokens = Int(row[1]), let time = Double(row[2]) else {
+                throw MeasurementError("\(folder)/dense.csv.gz: numbers expected")
+            }
             if Self.onceOperators.contains(row[0]) {
                 once[tokens, default: 0] += time
             } else {
@@ -203,7 +223,9 @@ public struct GroundTruth {
         }
         var sequences: [Int: Double] = [:]
         for row in try Self.table("\(folder)/per_sequence.csv.gz", columns: ["layer", "sequences", "time_us"]) {
-            guard let count = Int(row[1]), let time = Double(row[2]) else { throw MeasurementError("\(folder)/per_sequence.csv.gz: numbers expected") }
+            guard let count = Int(row[1]), let time = Double(row[2]) else {
+                throw MeasurementError("\(folder)/per_sequence.csv.gz: numbers expected")
+            }
             sequences[count, default: 0] += time
         }
         var attention: [OperatorProfile.AttentionPoint] = []
@@ -213,7 +235,8 @@ public struct GroundTruth {
             guard values.count == 5 else { throw MeasurementError("\(folder)/attention.csv.gz: numbers expected") }
             attention.append(
                 .init(
-                    chunk: Int(values[0]), prefillContext: Int(values[1]), decodes: Int(values[2]), decodeContext: Int(values[3]),
+                    chunk: Int(values[0]), prefillContext: Int(values[1]), decodes: Int(values[2]),
+                    decodeContext: Int(values[3]),
                     microseconds: values[4]))
         }
         func points(_ values: [Int: Double]) -> [OperatorProfile.Point] {
@@ -223,7 +246,8 @@ public struct GroundTruth {
             throw MeasurementError("\(folder): dense, per_sequence and attention tables must not be empty")
         }
         return OperatorProfile(
-            layers: layers, perLayer: points(perLayer), once: points(once), perSequence: points(sequences), attention: attention)
+            layers: layers, perLayer: points(perLayer), once: points(once), perSequence: points(sequences),
+            attention: attention)
     }
 
     private static func table(_ path: String, columns: [String]) throws(MeasurementError) -> [[String]] {
@@ -232,20 +256,25 @@ public struct GroundTruth {
         let names = try MeasuredRow.fields(header, place: path)
         var positions: [Int] = []
         for column in columns {
-            guard let position = names.firstIndex(of: column) else { throw MeasurementError("\(path): the column '\(column)' is missing") }
+            guard let position = names.firstIndex(of: column) else {
+                throw MeasurementError("\(path): the column '\(column)' is missing")
+            }
             positions.append(position)
         }
         var rows: [[String]] = []
         for line in lines {
             let cells = try MeasuredRow.fields(line, place: path)
-            guard cells.count == names.count else { throw MeasurementError("\(path): a row has \(cells.count) fields of \(names.count)") }
+            guard cells.count == names.count else {
+                throw MeasurementError("\(path): a row has \(cells.count) fields of \(names.count)")
+            }
             rows.append(positions.map { cells[$0] })
         }
         return rows
     }
 
     private static func object(_ text: String, place: String) throws(MeasurementError) -> [String: Any] {
-        guard let value = try? JSONSerialization.jsonObject(with: Data(text.utf8)), let object = value as? [String: Any] else {
+        guard let value = try? JSONSerialization.jsonObject(with: Data(text.utf8)), let object = value as? [String: Any]
+        else {
             throw MeasurementError("\(place): a JSON object was expected")
         }
         return object

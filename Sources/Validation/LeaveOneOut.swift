@@ -33,7 +33,9 @@ public struct LeaveOneOut {
             let found = validator.predict(held, calibration: calibrator.calibrate(rest)).outcomes
             outcomes += found
             if !found.isEmpty {
-                report("without \(axis.rawValue) \(key): \(found.count) rows, median error \(ErrorTable.percent(ErrorSummary(found.map(\.error)).medianAbsolute))")
+                report(
+                    "without \(axis.rawValue) \(key): \(found.count) rows, median error \(ErrorTable.percent(ErrorSummary(found.map(\.error)).medianAbsolute))"
+                )
             }
         }
         return outcomes

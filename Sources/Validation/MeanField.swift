@@ -34,7 +34,9 @@ struct MeanField {
     }
 
     /// What one prompt adds to the steps that carry it while `running` others decode.
-    private func promptAddition(running: Double, context: Double, alone: StepPredictor.Prediction) -> (
+    private func promptAddition(
+        running: Double, context: Double, alone: StepPredictor.Prediction
+    ) -> (
         seconds: Double, joules: Double, ownSeconds: Double
     ) {
         if predictor.isPhased {
@@ -89,14 +91,14 @@ struct MeanField {
     func isImpossible(_ experiment: Experiment) -> Bool {
         guard case .staticBatch(let batch) = experiment.load else { return false }
         switch experiment.quantity {
-        case .prefill: return experiment.measured < predictor.batchPrefill(sequences: Double(batch), tokens: prompt).computeSeconds
+        case .prefill:
+            return experiment.measured < predictor.batchPrefill(sequences: Double(batch), tokens: prompt).computeSeconds
         case .endToEnd:
             let step = predictor.decodeStep(sequences: Double(batch), context: prompt).seconds
             return !predictor.isPhased && experiment.measured < 0.5 * output * step
         default: return false
         }
     }
-
 
     /// The quantity that `experiment` reports.
     func predict(_ experiment: Experiment) -> Double? {
@@ -125,7 +127,8 @@ struct MeanField {
             }
             let state = state(running: running)
             return server(
-                experiment, state: state, clients: running, open: running * Double(experiment.replicas), request: request)
+                experiment, state: state, clients: running, open: running * Double(experiment.replicas),
+                request: request)
         }
     }
 

@@ -49,17 +49,21 @@ public struct MeasuredRow: Sendable, Hashable {
     }
 
     static let gpuColumns = [
-        "source", "system", "gpu", "count", "model", "framework", "precision", "tp", "batch_or_concurrency", "input_len", "output_len",
+        "source", "system", "gpu", "count", "model", "framework", "precision", "tp", "batch_or_concurrency",
+        "input_len", "output_len",
         "metric", "value", "unit", "notes",
     ]
     static let neuronColumns = [
-        "source", "neuron_version", "model", "instance", "chips", "tp_degree", "lnc", "precision", "batch_size", "input_len",
+        "source", "neuron_version", "model", "instance", "chips", "tp_degree", "lnc", "precision", "batch_size",
+        "input_len",
         "output_len", "metric", "p50", "p99", "unit", "notes",
     ]
 
     /// Reads a table of either kind; columns may come in any order, all must be there.
     public static func read(path: String) throws(MeasurementError) -> [MeasuredRow] {
-        guard let data = FileManager.default.contents(atPath: path) else { throw MeasurementError("cannot read \(path)") }
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw MeasurementError("cannot read \(path)")
+        }
         guard data.count < 1 << 28 else { throw MeasurementError("\(path) is larger than 256 MiB") }
         return try parse(String(decoding: data, as: UTF8.self), name: path)
     }
@@ -73,7 +77,8 @@ public struct MeasuredRow: Sendable, Hashable {
         var position: [String: Int] = [:]
         for (index, column) in header.enumerated() { position[column] = index }
         if let missing = wanted.first(where: { position[$0] == nil }) {
-            throw MeasurementError("\(name):1: the column '\(missing)' is missing; expected \(wanted.joined(separator: ","))")
+            throw MeasurementError(
+                "\(name):1: the column '\(missing)' is missing; expected \(wanted.joined(separator: ","))")
         }
         var rows: [MeasuredRow] = []
         for (index, line) in lines.enumerated() {
@@ -92,21 +97,26 @@ public struct MeasuredRow: Sendable, Hashable {
             if table == .gpu {
                 rows.append(
                     MeasuredRow(
-                        table: .gpu, line: index + 2, source: cell("source"), model: cell("model"), hardware: cell("gpu"),
+                        table: .gpu, line: index + 2, source: cell("source"), model: cell("model"),
+                        hardware: cell("gpu"),
                         chips: try number("count"), software: cell("framework"), precision: cell("precision"),
                         parallelism: cell("tp"), logicalCore: nil, batch: cell("batch_or_concurrency"),
-                        inputTokens: try number("input_len"), outputTokens: try number("output_len"), metric: cell("metric"),
+                        inputTokens: try number("input_len"), outputTokens: try number("output_len"),
+                        metric: cell("metric"),
                         value: try number("value"), percentile99: nil, unit: cell("unit"), notes: cell("notes")
                     )
                 )
             } else {
                 rows.append(
                     MeasuredRow(
-                        table: .neuron, line: index + 2, source: cell("source"), model: cell("model"), hardware: cell("instance"),
+                        table: .neuron, line: index + 2, source: cell("source"), model: cell("model"),
+                        hardware: cell("instance"),
                         chips: try number("chips"), software: cell("neuron_version"), precision: cell("precision"),
                         parallelism: cell("tp_degree"), logicalCore: Int(cell("lnc")), batch: cell("batch_size"),
-                        inputTokens: try number("input_len"), outputTokens: try number("output_len"), metric: cell("metric"),
-                        value: try number("p50"), percentile99: try number("p99"), unit: cell("unit"), notes: cell("notes")
+                        inputTokens: try number("input_len"), outputTokens: try number("output_len"),
+                        metric: cell("metric"),
+                        value: try number("p50"), percentile99: try number("p99"), unit: cell("unit"),
+                        notes: cell("notes")
                     )
                 )
             }

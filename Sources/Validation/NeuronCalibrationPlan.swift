@@ -10,7 +10,7 @@ extension CalibrationPlan {
     ) -> Free { Free(coefficient: coefficient, scope: scope, prior: prior, width: width, most: most) }
 
     static var neuron: [Stage] {
-         [
+        [
             tables("trainium1", "Trn1", 160e-6), tables("inferentia2", "Inf2", 160e-6), dense2, mixtures2, prefill2,
             servers("inferentia2", "Inf2"), servers("trainium1", "Trn1"), server2, untuned,
         ]
@@ -22,7 +22,8 @@ extension CalibrationPlan {
         return Stage(
             name: "\(platform) tables of SDK 2.18",
             free: [
-                free(.weightBandwidth16, generation, 0.8, 0.2, most: 1), free(.weightBandwidth8, generation, 0.7, 0.3, most: 1),
+                free(.weightBandwidth16, generation, 0.8, 0.2, most: 1),
+                free(.weightBandwidth8, generation, 0.7, 0.3, most: 1),
                 free(.cacheBandwidth, generation, 0.6, 0.3, most: 1), free(.layerSeconds, generation, layer, 0.4),
                 free(.layerSequenceSeconds, generation, 1e-6, 1.0), free(.stepSeconds, generation, 0.5e-3, 0.7),
                 free(.prefillSeconds, generation, 8e-3, 0.8), free(.matrixCompute16, generation, 0.4, 0.4, most: 0.95),
@@ -34,7 +35,8 @@ extension CalibrationPlan {
                     && ($0.deployment.release?.hasPrefix("neuron-2.18") ?? false)
             },
             scatters: [
-                (.decodeScatter, generation, { $0.quantity == .tpot }), (.prefillScatter, generation, { $0.quantity == .ttft }),
+                (.decodeScatter, generation, { $0.quantity == .tpot }),
+                (.prefillScatter, generation, { $0.quantity == .ttft }),
             ],
             rangeScope: generation
         )
@@ -45,7 +47,8 @@ extension CalibrationPlan {
         Stage(
             name: "Trn2 dense decode",
             free: [
-                free(.weightBandwidth16, "trainium2", 0.93, 0.06, most: 1), free(.cacheBandwidth, "trainium2", 0.6, 0.3, most: 1),
+                free(.weightBandwidth16, "trainium2", 0.93, 0.06, most: 1),
+                free(.cacheBandwidth, "trainium2", 0.6, 0.3, most: 1),
                 free(.layerSeconds, "trainium2", 125e-6, 0.3), free(.layerSequenceSeconds, "trainium2", 3e-6, 1.0),
                 free(.stepSeconds, "trainium2", 0.3e-3, 0.5), free(.collectivePerChipDoubling, "trainium2", 5e-6, 0.8),
                 free(.cacheBandwidth, "trainium2/nxdi/unbucketed", 0.02, 1.5, most: 1),
@@ -60,7 +63,8 @@ extension CalibrationPlan {
         Stage(
             name: "Trn2 mixture decode",
             free: [
-                free(.expertBandwidth16, "trainium2", 0.5, 0.4, most: 1), free(.expertLayerSeconds, "trainium2", 60e-6, 0.8),
+                free(.expertBandwidth16, "trainium2", 0.5, 0.4, most: 1),
+                free(.expertLayerSeconds, "trainium2", 60e-6, 0.8),
             ],
             admits: { isSingleStream($0) && $0.isMixture && $0.quantity == .tpot }
         )
@@ -70,10 +74,13 @@ extension CalibrationPlan {
         Stage(
             name: "Trn2 prefill",
             free: [
-                free(.matrixCompute16, "trainium2", 0.6, 0.3, most: 0.92), free(.attentionCompute, "trainium2", 0.2, 0.8, most: 0.9),
+                free(.matrixCompute16, "trainium2", 0.6, 0.3, most: 0.92),
+                free(.attentionCompute, "trainium2", 0.2, 0.8, most: 0.9),
                 free(.prefillSeconds, "trainium2", 4e-3, 0.8),
-                free(.requestSeconds, "trainium2", 40e-3, 0.8), free(.expertPrefillTokenSeconds, "trainium2", 5e-6, 1.2),
-                free(.recurrentPrefillTokenSeconds, "trainium2", 2e-6, 0.7), free(.expertCompute16, "trainium2", 0.2, 0.7, most: 0.9),
+                free(.requestSeconds, "trainium2", 40e-3, 0.8),
+                free(.expertPrefillTokenSeconds, "trainium2", 5e-6, 1.2),
+                free(.recurrentPrefillTokenSeconds, "trainium2", 2e-6, 0.7),
+                free(.expertCompute16, "trainium2", 0.2, 0.7, most: 0.9),
             ],
             admits: { isSingleStream($0) && $0.quantity == .ttft },
             scatters: [(.prefillScatter, "trainium2", { _ in true })]
@@ -81,7 +88,9 @@ extension CalibrationPlan {
     }
 
     private static func isSingleStream(_ experiment: Experiment) -> Bool {
-        guard experiment.platform == "Trn2", experiment.deployment.stack != .vllmNeuron, ["contributed READMEs", "AWS tutorials"].contains(experiment.group) else { return false }
+        guard experiment.platform == "Trn2", experiment.deployment.stack != .vllmNeuron,
+            ["contributed READMEs", "AWS tutorials"].contains(experiment.group)
+        else { return false }
         switch experiment.load {
         case .staticBatch, .closedLoop(1): return true
         default: return false
@@ -99,7 +108,8 @@ extension CalibrationPlan {
         for scope in ["\(generation)/tgi-neuron", "\(generation)/nxdi/optimum"] {
             values += [
                 free(.layerSeconds, scope, 140e-6, 0.4), free(.cacheBandwidth, scope, 0.5, 0.4, most: 1),
-                free(.matrixCompute16, scope, 0.3, 0.5, most: 0.9), free(.attentionCompute, scope, 0.05, 1.0, most: 0.9),
+                free(.matrixCompute16, scope, 0.3, 0.5, most: 0.9),
+                free(.attentionCompute, scope, 0.05, 1.0, most: 0.9),
                 free(.requestSeconds, scope, 40e-3, 0.8), free(.stepSeconds, scope, 1e-3, 0.8),
             ]
         }
@@ -112,7 +122,8 @@ extension CalibrationPlan {
             free: values,
             admits: {
                 $0.platform == platform && $0.group.hasPrefix("Hugging Face")
-                    && ($0.quantity == .tpot || ($0.quantity == .ttft && isUnloaded($0)) || $0.quantity == .outputThroughput)
+                    && ($0.quantity == .tpot || ($0.quantity == .ttft && isUnloaded($0))
+                        || $0.quantity == .outputThroughput)
             },
             scale: 0.1
         )
@@ -123,8 +134,10 @@ extension CalibrationPlan {
         Stage(
             name: "Trn2 on vLLM-neuron",
             free: [
-                free(.layerSeconds, "trainium2/vllm-neuron", 125e-6, 0.3), free(.expertLayerSeconds, "trainium2/vllm-neuron", 30e-6, 0.8),
-                free(.expertBandwidth16, "trainium2/vllm-neuron", 0.6, 0.3, most: 1), free(.draftSeconds, "trainium2", 2.8e-3, 0.3),
+                free(.layerSeconds, "trainium2/vllm-neuron", 125e-6, 0.3),
+                free(.expertLayerSeconds, "trainium2/vllm-neuron", 30e-6, 0.8),
+                free(.expertBandwidth16, "trainium2/vllm-neuron", 0.6, 0.3, most: 1),
+                free(.draftSeconds, "trainium2", 2.8e-3, 0.3),
             ],
             admits: { $0.platform == "Trn2" && $0.deployment.stack == .vllmNeuron && $0.quantity == .tpot }
         )
@@ -139,7 +152,8 @@ extension CalibrationPlan {
         Stage(
             name: "contributed profiles on Trn1",
             free: [
-                free(.layerSeconds, "trainium1/nxdi/untuned", 250e-6, 0.7), free(.weightBandwidth16, "trainium1/nxdi/untuned", 0.6, 0.4, most: 1),
+                free(.layerSeconds, "trainium1/nxdi/untuned", 250e-6, 0.7),
+                free(.weightBandwidth16, "trainium1/nxdi/untuned", 0.6, 0.4, most: 1),
                 free(.stepSeconds, "trainium1/nxdi/untuned", 1e-3, 0.8),
             ],
             admits: { $0.group == "contributed profiles" },

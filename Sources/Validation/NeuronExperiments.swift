@@ -18,9 +18,13 @@ import StepModel
 /// - Rows with `suspect=` contradict themselves: refused.
 enum NeuronExperiments {
     /// - Parameter ownOutput: output tokens of a request as the row's own run gives them, tokens over requests per second.
-    static func experiment(_ row: MeasuredRow, catalog: Catalog, ownOutput: Double? = nil) -> Result<Experiment, RefusalReason> {
+    static func experiment(
+        _ row: MeasuredRow, catalog: Catalog, ownOutput: Double? = nil
+    ) -> Result<Experiment, RefusalReason> {
         if let reason = row.note("suspect") { return .failure(.init("suspect: \(reason)")) }
-        guard let quantity = quantity(row) else { return .failure(.init("the metric '\(row.metric)' is not predicted")) }
+        guard let quantity = quantity(row) else {
+            return .failure(.init("the metric '\(row.metric)' is not predicted"))
+        }
         guard let printed = row.value else { return .failure(.init("only a 99th percentile was printed")) }
         guard (try? catalog.instance(row.hardware)) != nil else {
             return .failure(.init("the catalogue has no instance '\(row.hardware)'"))
@@ -32,7 +36,9 @@ enum NeuronExperiments {
         let source = Source(row)
         if source == .encoderDecoder { return .failure(.init("encoder–decoder models are not modelled")) }
         if row.notes.contains("timeouts") { return .failure(.init("the run exceeded device memory and timed out")) }
-        if row.notes.contains("chunked prefill") { return .failure(.init("an experimental chunked-prefill kernel that no release has")) }
+        if row.notes.contains("chunked prefill") {
+            return .failure(.init("an experimental chunked-prefill kernel that no release has"))
+        }
 
         var deployment = Deployment(instance: row.hardware, model: row.model, stack: source.stack)
         // Tutorials of SDK 2.32 run vLLM-neuron; everything before it in these tables is NxD Inference.
@@ -69,12 +75,14 @@ enum NeuronExperiments {
         let (load, replicas) = load(row, source: source, slots: slots)
         if deployment.stack == .vllmNeuron { deployment.cacheFraction = 1 }
         // A table over compiled lengths prints the compiled length as the prompt's.
-        let promptTokens = source == .profile || row.notes.contains("input_len =") ? min(prompt, Double(lengths.compiled)) : prompt
+        let promptTokens =
+            source == .profile || row.notes.contains("input_len =") ? min(prompt, Double(lengths.compiled)) : prompt
         var experiment = Experiment(
-                row: row, quantity: quantity, measured: printed * scale, deployment: deployment, replicas: replicas, load: load,
-                promptTokens: promptTokens, outputTokens: output,
-                platform: platform(row), group: source.rawValue, isCalibration: true, remarks: remarks
-            )
+            row: row, quantity: quantity, measured: printed * scale, deployment: deployment, replicas: replicas,
+            load: load,
+            promptTokens: promptTokens, outputTokens: output,
+            platform: platform(row), group: source.rawValue, isCalibration: true, remarks: remarks
+        )
         experiment.reportsMedian = source == .contributed || source == .tutorial
         // guidellm and llmperf draw lengths from a normal distribution of 8–10 %; a uniform one of the same width.
         if source == .huggingFaceTGI || source == .huggingFaceVLLM { experiment.leastLengthFraction = 0.84 }
@@ -129,11 +137,13 @@ enum NeuronExperiments {
             // 2.18.1 brought another attention for the Llama 3 family; before 2.18 the tables have other columns.
             let version = row.software.split(separator: ".").prefix(2).joined(separator: ".")
             return row.software.hasPrefix("2.18.1") ? "neuron-2.18.1" : "neuron-\(version)"
-        case .huggingFaceTGI: return row.notes.contains("2024-04") || row.notes.contains("2024-05") ? "neuron-2.18" : nil
+        case .huggingFaceTGI:
+            return row.notes.contains("2024-04") || row.notes.contains("2024-05") ? "neuron-2.18" : nil
         case .huggingFaceVLLM: return "optimum"
         case .profile: return "untuned"
         case .contributed:
-            return row.notes.contains("without context bucketing") || row.notes.contains("compiled seq_len=") ? "unbucketed" : nil
+            return row.notes.contains("without context bucketing") || row.notes.contains("compiled seq_len=")
+                ? "unbucketed" : nil
         case .tutorial: return nil
         }
     }
@@ -157,7 +167,9 @@ enum NeuronExperiments {
         let replicas = row.note("dp").flatMap { Int($0.prefix { $0.isNumber }) } ?? 1
         if let profile = row.note("profile") {
             if profile.hasPrefix("synchronous") { return (.closedLoop(1), replicas) }
-            if profile.hasPrefix("asynchronous@"), let rate = Double(profile.dropFirst(13).prefix { $0.isNumber || $0 == "." }) {
+            if profile.hasPrefix("asynchronous@"),
+                let rate = Double(profile.dropFirst(13).prefix { $0.isNumber || $0 == "." })
+            {
                 return (.rate(rate), replicas)
             }
             let users = row.note("users").flatMap { Int($0.prefix { $0.isNumber }) }
@@ -197,14 +209,17 @@ enum NeuronExperiments {
         switch source {
         case .sdk, .encoderDecoder:
             let compiled = max(printed ?? total, total)
-            return Lengths(compiled: compiled, contextBuckets: nil, prefillBuckets: powers(upTo: compiled / 2).filter { $0 < compiled } + [compiled])
+            return Lengths(
+                compiled: compiled, contextBuckets: nil,
+                prefillBuckets: powers(upTo: compiled / 2).filter { $0 < compiled } + [compiled])
         case .huggingFaceTGI, .huggingFaceVLLM:
             return Lengths(compiled: max(4096, nextPower(total)), contextBuckets: nil, prefillBuckets: nil)
         case .profile:
             let compiled = max(Int(prompt), 128)
             return Lengths(compiled: compiled, contextBuckets: nil, prefillBuckets: [compiled])
         case .contributed:
-            if row.notes.contains("compiled seq_len="), let text = row.note("compiled seq_len")?.prefix(while: { $0.isNumber }),
+            if row.notes.contains("compiled seq_len="),
+                let text = row.note("compiled seq_len")?.prefix(while: { $0.isNumber }),
                 let compiled = Int(text)
             {
                 return Lengths(compiled: max(compiled, 32), contextBuckets: nil, prefillBuckets: [max(compiled, 32)])
@@ -215,22 +230,27 @@ enum NeuronExperiments {
             // A compiled prefill of one bucket: "CTE bucket=512", "max ctx=512", "seq_len=512 bucket".
             var bucket = (row.note("CTE bucket") ?? row.note("max ctx")).flatMap { Int($0.prefix { $0.isNumber }) }
             if row.note("seq_len")?.contains("bucket") ?? false { bucket = printed }
-            if let bucket, Double(bucket) < prompt { return Lengths(compiled: max(nextPower(total), bucket), contextBuckets: nil, prefillBuckets: nil) }
+            if let bucket, Double(bucket) < prompt {
+                return Lengths(compiled: max(nextPower(total), bucket), contextBuckets: nil, prefillBuckets: nil)
+            }
             let compiled = max(printed ?? 0, nextPower(total))
-            return Lengths(compiled: compiled, contextBuckets: powers(upTo: compiled), prefillBuckets: bucket.map { [$0] })
+            return Lengths(
+                compiled: compiled, contextBuckets: powers(upTo: compiled), prefillBuckets: bucket.map { [$0] })
         case .tutorial:
             // Beyond 8192 tokens the tutorials name their own buckets; multiples of 2048 stand for them.
             let compiled = total > 8192 ? (total + 2047) / 2048 * 2048 : max(printed ?? 0, nextPower(total))
             let long = stride(from: 2048, through: compiled, by: 2048).map { $0 }
             return Lengths(
-                compiled: compiled, contextBuckets: powers(upTo: compiled), prefillBuckets: total > 8192 ? [128, 256, 512, 1024] + long : nil)
+                compiled: compiled, contextBuckets: powers(upTo: compiled),
+                prefillBuckets: total > 8192 ? [128, 256, 512, 1024] + long : nil)
         }
     }
 
     static func mentionsSpeculation(_ row: MeasuredRow) -> Bool {
         let notes = row.notes.lowercased()
         if notes.contains("no speculation") { return false }
-        return notes.contains("spec decode") || notes.contains("eagle") || notes.contains("medusa") || notes.contains("speculative")
+        return notes.contains("spec decode") || notes.contains("eagle") || notes.contains("medusa")
+            || notes.contains("speculative")
     }
 
     /// Acceptance that a source publishes beside its results: EAGLE3 on Llama-3.1-8B (k = 3, 3.22 tokens a step) and on

@@ -166,7 +166,8 @@ struct ReplicaRun {
                 let length = lengths[entry.id]
                 target.submit(
                     Request(
-                        id: UInt64(entry.id), arrivalNanoseconds: now, promptTokens: length.prompt, outputTokens: length.output),
+                        id: UInt64(entry.id), arrivalNanoseconds: now, promptTokens: length.prompt,
+                        outputTokens: length.output),
                     at: now)
             } else {
                 for replica in replicas { replica.advance(until: now, into: &sink) }
@@ -180,7 +181,9 @@ struct ReplicaRun {
                 let last = Double(completion.lastTokenNanoseconds) * 1e-9
                 figures.ttft.append(first - sent)
                 figures.endToEnd.append(last - sent)
-                if completion.outputTokens > 1 { figures.tpot.append((last - first) / Double(completion.outputTokens - 1)) }
+                if completion.outputTokens > 1 {
+                    figures.tpot.append((last - first) / Double(completion.outputTokens - 1))
+                }
                 figures.outputTokens += Double(completion.outputTokens)
                 figures.promptTokens += Double(completion.promptTokens)
                 figures.seconds = max(figures.seconds, last)
@@ -214,11 +217,14 @@ struct ReplicaRun {
     }
 
     /// The quantity that `experiment` reports, simulated.
-    static func predict(_ experiment: Experiment, compiled: CompiledDeployment, requestSeconds: Double) throws(MeasurementError) -> Double? {
+    static func predict(
+        _ experiment: Experiment, compiled: CompiledDeployment, requestSeconds: Double
+    ) throws(MeasurementError) -> Double? {
         var run = try ReplicaRun(experiment: experiment, compiled: compiled, requestSeconds: requestSeconds)
         let figures: Figures
         switch experiment.load {
-        case .closedLoop(let clients): figures = run.closedLoop(clients: clients, requests: min(4096, max(24, clients * 5)))
+        case .closedLoop(let clients):
+            figures = run.closedLoop(clients: clients, requests: min(4096, max(24, clients * 5)))
         // Load generators run for minutes, not until a queue settles: two minutes of arrivals.
         case .rate(let rate): figures = run.openLoop(rate: rate, requests: min(4096, max(24, Int(rate * 120))))
         case .staticBatch, .decodeOnly, .idle, .saturated: return nil

@@ -21,7 +21,9 @@ public struct ScatterPlot {
     private static let size = 480.0
     private static let margin = 56.0
     /// Colours that stay apart for the colour-blind (Okabe and Ito).
-    private static let colours = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]
+    private static let colours = [
+        "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999",
+    ]
 
     public init(title: String, unit: String, series: [Series]) {
         self.title = title
@@ -44,7 +46,8 @@ public struct ScatterPlot {
         }
         var parts = [
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 480 480\" font-family=\"sans-serif\" font-size=\"11\">",
-            "<title>\(title)</title>", "<rect width=\"480\" height=\"480\" fill=\"white\"/>", text(240, 20, "middle", title),
+            "<title>\(title)</title>", "<rect width=\"480\" height=\"480\" fill=\"white\"/>",
+            text(240, 20, "middle", title),
         ]
         for decade in Int(low)...Int(high) {
             let value = pow(10, Double(decade))
@@ -64,7 +67,8 @@ public struct ScatterPlot {
             for point in one.points where point.measured > 0 && point.predicted > 0 {
                 parts.append(
                     String(
-                        format: "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.2\" fill=\"%@\" fill-opacity=\"0.6\"/>", x(point.measured),
+                        format: "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.2\" fill=\"%@\" fill-opacity=\"0.6\"/>",
+                        x(point.measured),
                         y(point.predicted), colour))
             }
             let height = Self.margin + 14 + Double(index) * 15
@@ -72,7 +76,9 @@ public struct ScatterPlot {
             parts.append(text(78, height, "start", "\(one.name) (\(one.points.count))"))
         }
         parts.append(text(240, 468, "middle", "measured, \(unit)"))
-        parts.append("<text x=\"16\" y=\"240\" text-anchor=\"middle\" transform=\"rotate(-90 16 240)\">predicted, \(unit)</text>")
+        parts.append(
+            "<text x=\"16\" y=\"240\" text-anchor=\"middle\" transform=\"rotate(-90 16 240)\">predicted, \(unit)</text>"
+        )
         parts.append("</svg>")
         return parts.joined(separator: "\n") + "\n"
     }

@@ -37,25 +37,30 @@ public struct ValidationDocument {
             let series = platforms.map { platform in
                 ScatterPlot.Series(
                     name: platform,
-                    points: own.filter { $0.experiment.platform == platform }.map { ($0.experiment.measured, $0.predicted) })
+                    points: own.filter { $0.experiment.platform == platform }.map {
+                        ($0.experiment.measured, $0.predicted)
+                    })
             }
             return (name, ScatterPlot(title: title, unit: unit, series: series).svg)
         }
     }
 
     /// One line of the targets table; the test that keeps the document true writes the same lines.
-    public static func targetLine(_ target: ValidationTarget, fitted: ErrorSummary?, heldBack: ErrorSummary?) -> String {
+    public static func targetLine(_ target: ValidationTarget, fitted: ErrorSummary?, heldBack: ErrorSummary?) -> String
+    {
         func cell(_ summary: ErrorSummary?) -> String {
             summary.map { "\(ErrorTable.percent($0.medianAbsolute)) of \($0.rows) rows" } ?? "not run"
         }
         let judged = heldBack ?? fitted
         let verdict = judged.map { $0.medianAbsolute <= target.medianAbsolute ? "kept" : "missed" } ?? "no rows"
-        return "| \(target.name) | ≤ \(ErrorTable.percent(target.medianAbsolute)) | \(cell(fitted)) | \(cell(heldBack)) | \(verdict) |"
+        return
+            "| \(target.name) | ≤ \(ErrorTable.percent(target.medianAbsolute)) | \(cell(fitted)) | \(cell(heldBack)) | \(verdict) |"
     }
 
     public func markdown(plotFolder: String) -> String {
         var text = Self.introduction
-        text += "\n## Targets\n\nMedian absolute error. \"Held back\" fits without the row's model; the verdict is on it where it was run.\n\n"
+        text +=
+            "\n## Targets\n\nMedian absolute error. \"Held back\" fits without the row's model; the verdict is on it where it was run.\n\n"
         text += "| what | target | fitted | held back | verdict |\n|---|---|---|---|---|\n"
         for target in ValidationTarget.all {
             text += Self.targetLine(target, fitted: target.summary(outcomes), heldBack: target.summary(heldBack)) + "\n"
@@ -65,25 +70,32 @@ public struct ValidationDocument {
             text += "\(replay.name): \(replay.requests) requests, \(replay.kvBlocks) KV blocks.\n\n"
             text += "| latency | measured s | replayed s | error |\n|---|---|---|---|\n"
             for comparison in replay.comparisons {
-                text += "| \(comparison.name) | \(Self.short(comparison.measured)) | \(Self.short(comparison.predicted)) | "
+                text +=
+                    "| \(comparison.name) | \(Self.short(comparison.measured)) | \(Self.short(comparison.predicted)) | "
                 text += "\(ErrorTable.percent(comparison.error, signed: true)) |\n"
             }
             text += "\n"
         }
         text += "## Predicted against measured\n\n"
         for plot in plots { text += "![\(plot.name)](\(plotFolder)/\(plot.name))\n\n" }
-        text += "## Errors by metric, platform and source\n\n```\n\(ErrorTable(outcomes, by: [.platform, .source]).text)\n```\n\n"
-        text += "## Errors by metric, platform, source and model\n\n```\n\(ErrorTable(outcomes, by: [.platform, .source, .model]).text)\n```\n\n"
-        text += "## Worst rows\n\n| error | metric | platform | model | source | batch | load |\n|---|---|---|---|---|---|---|\n"
+        text +=
+            "## Errors by metric, platform and source\n\n```\n\(ErrorTable(outcomes, by: [.platform, .source]).text)\n```\n\n"
+        text +=
+            "## Errors by metric, platform, source and model\n\n```\n\(ErrorTable(outcomes, by: [.platform, .source, .model]).text)\n```\n\n"
+        text +=
+            "## Worst rows\n\n| error | metric | platform | model | source | batch | load |\n|---|---|---|---|---|---|---|\n"
         for outcome in outcomes.sorted(by: { abs(log(1 + $0.error)) > abs(log(1 + $1.error)) }).prefix(25) {
             let row = outcome.experiment.row
             text += "| \(ErrorTable.percent(outcome.error, signed: true)) | \(outcome.experiment.quantity.rawValue) | "
-            text += "\(outcome.experiment.platform) | \(row.model) | \(outcome.experiment.group) | \(row.batch) | \(outcome.experiment.load) |\n"
+            text +=
+                "\(outcome.experiment.platform) | \(row.model) | \(outcome.experiment.group) | \(row.batch) | \(outcome.experiment.load) |\n"
         }
         text += "\n## Refused rows\n\n| rows | reason |\n|---|---|\n"
         var reasons: [String: Int] = [:]
         for refusal in refusals { reasons[refusal.reason, default: 0] += 1 }
-        for (reason, count) in reasons.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) { text += "| \(count) | \(reason) |\n" }
+        for (reason, count) in reasons.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) {
+            text += "| \(count) | \(reason) |\n"
+        }
         return text
     }
 

@@ -19,10 +19,13 @@ public struct Validator {
         for row in rows {
             let result =
                 row.table == .gpu
-                ? GPUExperiments.experiment(row, catalog: catalog) : NeuronExperiments.experiment(row, catalog: catalog, ownOutput: ownOutputs[Self.runKey(row)])
+                ? GPUExperiments.experiment(row, catalog: catalog)
+                : NeuronExperiments.experiment(row, catalog: catalog, ownOutput: ownOutputs[Self.runKey(row)])
             switch result {
             case .success(var experiment):
-                if let model = try? catalog.model(nameOrPath: experiment.deployment.model) { experiment.describe(model) }
+                if let model = try? catalog.model(nameOrPath: experiment.deployment.model) {
+                    experiment.describe(model)
+                }
                 experiments.append(experiment)
             case .failure(let reason): refusals.append(Refusal(row: row, reason: reason.text))
             }
@@ -102,9 +105,11 @@ public struct Validator {
                 value = try ReplicaRun.predict(
                     experiment, compiled: compiled, requestSeconds: predictor.coefficients[.requestSeconds])
             } else {
-                let field = MeanField(predictor: predictor, prompt: experiment.promptTokens, output: experiment.outputTokens)
+                let field = MeanField(
+                    predictor: predictor, prompt: experiment.promptTokens, output: experiment.outputTokens)
                 if field.isImpossible(experiment) {
-                    return .failure(.init("faster than the chips' peak arithmetic: the row is mislabelled or the run ended early"))
+                    return .failure(
+                        .init("faster than the chips' peak arithmetic: the row is mislabelled or the run ended early"))
                 }
                 value = field.predict(experiment)
             }

@@ -18,9 +18,12 @@ struct ValidateCommand: ParsableCommand {
             """
     )
 
-    @Option(name: .long, parsing: .upToNextOption, help: "Tables of measured results (CSV with the columns of the GPU or Neuron tables).")
+    @Option(
+        name: .long, parsing: .upToNextOption,
+        help: "Tables of measured results (CSV with the columns of the GPU or Neuron tables).")
     var measured: [String] = []
-    @Option(name: .long, help: "A folder of recorded server runs with operator profiles: replays them request by request.")
+    @Option(
+        name: .long, help: "A folder of recorded server runs with operator profiles: replays them request by request.")
     var groundTruth: String?
     @Flag(name: .long, help: "Fits the calibration to the tables first, instead of using the one built in.")
     var fit = false
@@ -28,7 +31,9 @@ struct ValidateCommand: ParsableCommand {
     var write: String?
     @Option(name: .long, help: "Predicts each model, platform or source by a fit that never saw it.")
     var leaveOneOut: String?
-    @Option(name: .long, help: "Writes the validation document to this file, and its plots to a folder of the same name beside it.")
+    @Option(
+        name: .long,
+        help: "Writes the validation document to this file, and its plots to a folder of the same name beside it.")
     var document: String?
     @Option(name: .long, help: "Writes rows, errors and refusals as JSON ('-' for standard output).")
     var json: String?
@@ -89,7 +94,8 @@ struct ValidateCommand: ParsableCommand {
     // MARK: Output
 
     private func printReport(
-        _ outcomes: [Validator.Outcome], _ refusals: [Refusal], _ heldBack: [Validator.Outcome], _ replays: [GroundTruth.Report]
+        _ outcomes: [Validator.Outcome], _ refusals: [Refusal], _ heldBack: [Validator.Outcome],
+        _ replays: [GroundTruth.Report]
     ) {
         if !outcomes.isEmpty {
             print(ErrorTable(outcomes, by: [.platform, .model, .source]).text)
@@ -101,7 +107,9 @@ struct ValidateCommand: ParsableCommand {
             for target in ValidationTarget.all {
                 guard let fitted = target.summary(outcomes) else { continue }
                 let held = target.summary(heldBack).map { ", held back \(percent($0.medianAbsolute))" } ?? ""
-                print("  \(target.name): \(percent(fitted.medianAbsolute)) of \(fitted.rows) rows\(held); target \(percent(target.medianAbsolute))")
+                print(
+                    "  \(target.name): \(percent(fitted.medianAbsolute)) of \(fitted.rows) rows\(held); target \(percent(target.medianAbsolute))"
+                )
             }
             if worst > 0 { print("\nWorst rows") }
             for outcome in outcomes.sorted(by: { abs(log(1 + $0.error)) > abs(log(1 + $1.error)) }).prefix(worst) {
@@ -114,12 +122,17 @@ struct ValidateCommand: ParsableCommand {
         if !refusals.isEmpty { print("\nRefused: \(refusals.count) rows") }
         var reasons: [String: Int] = [:]
         for refusal in refusals { reasons[refusal.reason, default: 0] += 1 }
-        for (reason, count) in reasons.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) { print("  \(count)  \(reason)") }
+        for (reason, count) in reasons.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) {
+            print("  \(count)  \(reason)")
+        }
         for replay in replays {
             print("\nReplay of \(replay.name): \(replay.requests) requests, \(replay.kvBlocks) KV blocks")
             for comparison in replay.comparisons {
-                let numbers = String(format: "%10.3f ms  %10.3f ms", comparison.measured * 1e3, comparison.predicted * 1e3)
-                print("  \(comparison.name.padding(toLength: 10, withPad: " ", startingAt: 0)) \(numbers)  \(percent(comparison.error))")
+                let numbers = String(
+                    format: "%10.3f ms  %10.3f ms", comparison.measured * 1e3, comparison.predicted * 1e3)
+                print(
+                    "  \(comparison.name.padding(toLength: 10, withPad: " ", startingAt: 0)) \(numbers)  \(percent(comparison.error))"
+                )
             }
             print("  mean within 2 %, 99th percentile within 5 %: \(replay.keepsPromise ? "yes" : "no")")
         }
@@ -136,7 +149,9 @@ struct ValidateCommand: ParsableCommand {
         let folder = url.deletingLastPathComponent().appendingPathComponent(name)
         let text = ValidationDocument(outcomes: outcomes, refusals: refusals, heldBack: heldBack, replays: replays)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        for plot in text.plots { try plot.svg.write(to: folder.appendingPathComponent(plot.name), atomically: true, encoding: .utf8) }
+        for plot in text.plots {
+            try plot.svg.write(to: folder.appendingPathComponent(plot.name), atomically: true, encoding: .utf8)
+        }
         try text.markdown(plotFolder: name).write(to: url, atomically: true, encoding: .utf8)
     }
 
@@ -177,11 +192,14 @@ struct ValidateCommand: ParsableCommand {
             rows: outcomes.map {
                 .init(
                     line: $0.experiment.row.line, source: $0.experiment.row.source, model: $0.experiment.row.model,
-                    platform: $0.experiment.platform, metric: $0.experiment.quantity.rawValue, measured: $0.experiment.measured,
+                    platform: $0.experiment.platform, metric: $0.experiment.quantity.rawValue,
+                    measured: $0.experiment.measured,
                     predicted: $0.predicted, error: $0.error, remarks: $0.experiment.remarks)
             },
             refused: refusals.map {
-                .init(line: $0.row.line, source: $0.row.source, model: $0.row.model, metric: $0.row.metric, reason: $0.reason)
+                .init(
+                    line: $0.row.line, source: $0.row.source, model: $0.row.model, metric: $0.row.metric,
+                    reason: $0.reason)
             },
             replays: replays.map { .init(name: $0.name, comparisons: $0.comparisons) }
         )

@@ -14,7 +14,8 @@ struct SeededGenerator: RandomNumberGenerator {
 }
 
 private func randomCost(_ most: Int64, _ generator: inout SeededGenerator) -> StepCost {
-    StepCost(picoseconds: .random(in: 0...most, using: &generator), nanojoules: .random(in: 0...most, using: &generator))
+    StepCost(
+        picoseconds: .random(in: 0...most, using: &generator), nanojoules: .random(in: 0...most, using: &generator))
 }
 
 private func randomTable(_ generator: inout SeededGenerator) -> StepTable {
@@ -84,7 +85,8 @@ func aRunIsTheStepsItStandsFor(seed: UInt64) {
             piecesPerBatch: 1, shift: 20, roundUp: 0
         ),
         prefillAttention: .linear(
-            base: StepCost(picoseconds: 11, nanojoules: 5), perPairShifted20: StepCost(picoseconds: 1 << 20, nanojoules: 0),
+            base: StepCost(picoseconds: 11, nanojoules: 5),
+            perPairShifted20: StepCost(picoseconds: 1 << 20, nanojoules: 0),
             perContextTokenShifted20: StepCost(picoseconds: 2 << 20, nanojoules: 0)
         )
     )
@@ -109,7 +111,8 @@ func aRunIsTheStepsItStandsFor(seed: UInt64) {
         tokens: [zero, zero, zero],
         sequences: [zero, StepCost(picoseconds: 7, nanojoules: 0), zero],
         decodeAttention: StepTable.DecodeAttention(
-            axis: .longestContext, pieces: [.init(base: zero, slope: zero), .init(base: zero, slope: zero), .init(base: zero, slope: zero)],
+            axis: .longestContext,
+            pieces: [.init(base: zero, slope: zero), .init(base: zero, slope: zero), .init(base: zero, slope: zero)],
             piecesPerBatch: 1, shift: 20, roundUp: 0
         ),
         prefillAttention: .linear(base: zero, perPairShifted20: zero, perContextTokenShifted20: zero),

@@ -2,7 +2,9 @@ import Catalog
 import StepModel
 import Testing
 
-private func compiled(_ instance: String, _ model: String, _ stack: ServingStack, tensor: Int, length: Int = 8192) throws -> CompiledDeployment {
+private func compiled(
+    _ instance: String, _ model: String, _ stack: ServingStack, tensor: Int, length: Int = 8192
+) throws -> CompiledDeployment {
     var deployment = Deployment(instance: instance, model: model, stack: stack)
     deployment.parallelism.tensor = tensor
     deployment.maxModelTokens = length
@@ -37,5 +39,8 @@ private func compiled(_ instance: String, _ model: String, _ stack: ServingStack
     #expect(abs(power.wallWatts(chipWatts: 2000) - (power.hostBaseWatts + 2000 * power.wallWattsPerChipWatt)) < 1e-9)
     // Half of the server, half of its base.
     #expect(abs(power.hostBaseWatts - 830) < 1)
-    #expect(abs(power.chipJoules(activeNanojoules: 5e9, busyPicoseconds: 1e12, windowSeconds: 3) - (5 + 2 * power.idleChipWatts)) < 1e-9)
+    #expect(
+        abs(
+            power.chipJoules(activeNanojoules: 5e9, busyPicoseconds: 1e12, windowSeconds: 3)
+                - (5 + 2 * power.idleChipWatts)) < 1e-9)
 }

@@ -21,9 +21,12 @@ import Testing
 /// What the plan assumes stands in the committed file, digit for digit.
 @Test func theCommittedAssumptionsAreThePlans() {
     let fitted = Set(CalibrationPlan.stages.flatMap { $0.free.map { "\($0.coefficient.name) \($0.scope)" } })
-    for assumed in Calibrator(catalog: .builtIn).assumptions.values where !fitted.contains("\(assumed.coefficient.name) \(assumed.scope)") {
+    for assumed in Calibrator(catalog: .builtIn).assumptions.values
+    where !fitted.contains("\(assumed.coefficient.name) \(assumed.scope)") {
         let committed = Calibration.builtIn.value(assumed.coefficient, scope: assumed.scope)
-        #expect(committed.map { Calibrator.rounded($0.value) } == Calibrator.rounded(assumed.value), "\(assumed.coefficient.name) \(assumed.scope)")
+        #expect(
+            committed.map { Calibrator.rounded($0.value) } == Calibrator.rounded(assumed.value),
+            "\(assumed.coefficient.name) \(assumed.scope)")
     }
 }
 
@@ -39,6 +42,7 @@ import Testing
     var value = try #require(moved.value(.layerSeconds, scope: "trainium1"))
     value.value *= 1.5
     moved.set(value)
-    let drifts = Calibrator(catalog: .builtIn).drift(of: moved, ReferenceData.experiments.filter { $0.platform == "Trn1" })
+    let drifts = Calibrator(catalog: .builtIn).drift(
+        of: moved, ReferenceData.experiments.filter { $0.platform == "Trn1" })
     #expect(drifts.contains { $0.coefficient == .layerSeconds && $0.scope == "trainium1" && $0.deviations > 0.25 })
 }

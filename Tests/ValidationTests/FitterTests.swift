@@ -10,7 +10,8 @@ import Testing
     let points = (0..<40).map { Double($0) * 0.7 }
     let measured = points.map { model(truth, $0) }
     var fitter = Fitter(parameters: [
-        .init(prior: 1, width: 5, most: .infinity), .init(prior: 1, width: 5, most: .infinity), .init(prior: 1, width: 5, most: .infinity),
+        .init(prior: 1, width: 5, most: .infinity), .init(prior: 1, width: 5, most: .infinity),
+        .init(prior: 1, width: 5, most: .infinity),
     ])
     fitter.iterations = 100
     let solution = fitter.solve { values, _ in zip(points, measured).map { log(model(values, $0) / $1) } }
@@ -19,7 +20,9 @@ import Testing
 
 /// A value that no row touches stays at its prior, with the prior's width.
 @Test func whatNoRowDecidesKeepsItsPrior() {
-    let fitter = Fitter(parameters: [.init(prior: 3, width: 0.4, most: .infinity), .init(prior: 7, width: 0.2, most: .infinity)])
+    let fitter = Fitter(parameters: [
+        .init(prior: 3, width: 0.4, most: .infinity), .init(prior: 7, width: 0.2, most: .infinity),
+    ])
     let solution = fitter.solve { values, _ in (1...20).map { log(values[0] * Double($0) / (2.5 * Double($0))) } }
     #expect(abs(solution.values[0] - 2.5) < 0.02)
     #expect(abs(solution.values[1] - 7) < 1e-9)

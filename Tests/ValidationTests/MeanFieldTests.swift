@@ -4,11 +4,15 @@ import Testing
 
 @testable import Validation
 
-private func experiment(_ deployment: Deployment, load: Experiment.Load, quantity: Experiment.Quantity, prompt: Double, output: Double) -> Experiment {
+private func experiment(
+    _ deployment: Deployment, load: Experiment.Load, quantity: Experiment.Quantity, prompt: Double, output: Double
+) -> Experiment {
     Experiment(
         row: MeasuredRow(
-            table: .gpu, line: 1, source: "", model: deployment.model, hardware: "", chips: nil, software: "", precision: "",
-            parallelism: "", logicalCore: nil, batch: "1", inputTokens: prompt, outputTokens: output, metric: "", value: 1,
+            table: .gpu, line: 1, source: "", model: deployment.model, hardware: "", chips: nil, software: "",
+            precision: "",
+            parallelism: "", logicalCore: nil, batch: "1", inputTokens: prompt, outputTokens: output, metric: "",
+            value: 1,
             percentile99: nil, unit: "", notes: ""),
         quantity: quantity, measured: 1, deployment: deployment, load: load, promptTokens: prompt, outputTokens: output,
         platform: "", group: "", isCalibration: false)

@@ -1,3 +1,5 @@
+import Catalog
+import StepModel
 import Testing
 
 @testable import Validation
@@ -35,8 +37,10 @@ private let gpuHeader =
 
 private func gpuRow(_ parallelism: String, gpus: Double) -> MeasuredRow {
     MeasuredRow(
-        table: .gpu, line: 2, source: "ml-energy/leaderboard", model: "Qwen/Qwen3-30B-A3B", hardware: "H100", chips: gpus,
-        software: "vLLM 0.11.1", precision: "bfloat16", parallelism: parallelism, logicalCore: nil, batch: "8", inputTokens: nil,
+        table: .gpu, line: 2, source: "ml-energy/leaderboard", model: "Qwen/Qwen3-30B-A3B", hardware: "H100",
+        chips: gpus,
+        software: "vLLM 0.11.1", precision: "bfloat16", parallelism: parallelism, logicalCore: nil, batch: "8",
+        inputTokens: nil,
         outputTokens: 900, metric: "median_itl", value: 10, percentile99: nil, unit: "ms",
         notes: "task=lm-arena-chat; avg batch=8.0")
 }
@@ -49,10 +53,14 @@ private func gpuRow(_ parallelism: String, gpus: Double) -> MeasuredRow {
     #expect(GPUExperiments.parallelism(gpuRow("TP3DP2", gpus: 3)) == nil)
 }
 
-private func neuronRow(metric: String, notes: String, batch: String = "4", source: String = "huggingface/optimum-neuron") -> MeasuredRow {
+private func neuronRow(
+    metric: String, notes: String, batch: String = "4", source: String = "huggingface/optimum-neuron"
+) -> MeasuredRow {
     MeasuredRow(
-        table: .neuron, line: 2, source: source, model: "Llama-3.1-8B-Instruct", hardware: "inf2.48xlarge", chips: 4, software: "",
-        precision: "BF16", parallelism: "8", logicalCore: nil, batch: batch, inputTokens: 1500, outputTokens: 250, metric: metric,
+        table: .neuron, line: 2, source: source, model: "Llama-3.1-8B-Instruct", hardware: "inf2.48xlarge", chips: 4,
+        software: "",
+        precision: "BF16", parallelism: "8", logicalCore: nil, batch: batch, inputTokens: 1500, outputTokens: 250,
+        metric: metric,
         value: 100, percentile99: nil, unit: "ms", notes: notes)
 }
 
@@ -69,7 +77,8 @@ private func neuronRow(metric: String, notes: String, batch: String = "4", sourc
 }
 
 @Test func suspectRowsAreRefusedWithTheirReason() {
-    let result = NeuronExperiments.experiment(neuronRow(metric: "ttft", notes: "suspect=batch mislabelled"), catalog: .builtIn)
+    let result = NeuronExperiments.experiment(
+        neuronRow(metric: "ttft", notes: "suspect=batch mislabelled"), catalog: .builtIn)
     guard case .failure(let reason) = result else {
         Issue.record("a suspect row was taken")
         return

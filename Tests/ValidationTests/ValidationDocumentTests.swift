@@ -10,7 +10,10 @@ import Testing
     let text = try String(contentsOf: ReferenceData.root.appendingPathComponent("docs/VALIDATION.md"), encoding: .utf8)
     let still = ReferenceData.experiments.filter { !ReplicaRun.applies(to: $0) }
     let (outcomes, _) = Validator(catalog: .builtIn).predict(still, calibration: .builtIn)
-    let names = ["Trn2 single-stream decode", "Trn1 and Inf2 decode", "Trn1 and Inf2 prefill", "H100 chip energy per token", "H200 wall power"]
+    let names = [
+        "Trn2 single-stream decode", "Trn1 and Inf2 decode", "Trn1 and Inf2 prefill", "H100 chip energy per token",
+        "H200 wall power",
+    ]
     for name in names {
         let target = try #require(ValidationTarget.all.first { $0.name == name })
         let line = ValidationDocument.targetLine(target, fitted: target.summary(outcomes), heldBack: nil)
@@ -34,7 +37,8 @@ import Testing
 
 @Test func aPlotHasAPointForEachPair() {
     let plot = ScatterPlot(
-        title: "t", unit: "s", series: [.init(name: "A", points: [(1, 1.1), (10, 9)]), .init(name: "B", points: [(0.1, 0.2), (0, 1)])])
+        title: "t", unit: "s",
+        series: [.init(name: "A", points: [(1, 1.1), (10, 9)]), .init(name: "B", points: [(0.1, 0.2), (0, 1)])])
     let circles = plot.svg.components(separatedBy: "r=\"2.2\"").count - 1
     // A pair without a positive measurement has no place on a logarithmic axis.
     #expect(circles == 3)
