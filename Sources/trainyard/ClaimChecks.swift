@@ -157,7 +157,8 @@ struct ClaimChecks {
         return ClaimFinding(
             claim: "Trn2 has 30 to 40 % better price performance than P5e and P5en", source: low.source,
             verdict: holds.isEmpty
-                ? .untestable : holds.allSatisfy { $0 } ? .holds : holds.contains(true) ? .holdsIf : .fails,
+                ? .untestable
+                : holds.allSatisfy { $0 } ? .holdsInModel : holds.contains(true) ? .holdsIf : .failsInModel,
             needs: needs, finds: finds, grade: Grade.assumed.rawValue)
     }
 
@@ -168,7 +169,8 @@ struct ClaimChecks {
         return ClaimFinding(
             claim:
                 "Trn3 gives over \(Int(claim.value)) times the output tokens per megawatt of Trn2 at similar latency per user",
-            source: claim.source, verdict: ratio.map { $0 >= claim.value ? .holds : .fails } ?? .untestable,
+            source: claim.source,
+            verdict: ratio.map { $0 >= claim.value ? .holdsInModel : .failsInModel } ?? .untestable,
             needs: [
                 "no model is named; a Trn3 token costs at most 1/\(Int(claim.value)) of the wall energy of a Trn2 token"
             ],
@@ -184,16 +186,20 @@ struct ClaimChecks {
         let claim = try number("claim.trn3-gpt-oss-per-chip")
         let found = try await pair("gpt-oss-120b", precisions: [.bf16])
         let ratio = found.map { $0.new.tokensPerSecondPerChip / $0.old.tokensPerSecondPerChip }
+        let speed = found.map { $0.old.tpotSeconds / $0.new.tpotSeconds } ?? 0
         return ClaimFinding(
             claim:
                 "gpt-oss: \(Int(claim.value)) times the throughput per chip of a Trn2 UltraServer, with 4 times faster responses",
-            source: claim.source, verdict: ratio.map { $0 >= claim.value ? .holds : .fails } ?? .untestable,
+            source: claim.source,
+            verdict: ratio.map { $0 >= claim.value && speed >= 4 ? .holdsInModel : .failsInModel } ?? .untestable,
             needs: [
                 "per chip Trainium3 has 1.94 times the 8-bit peak and 1.69 times the bandwidth: the rest is software"
             ],
             finds: (found.map { [$0.old.summary, $0.new.summary] } ?? [])
                 + [
-                    ratio.map { "\(two($0)) times the throughput per chip, with one generation of software on both" }
+                    ratio.map {
+                        "\(two($0)) times the throughput per chip at \(two(speed)) times the speed, with one generation of software on both"
+                    }
                         ?? "no deployment keeps the TPOT bound"
                 ],
             grade: Grade.assumed.rawValue)

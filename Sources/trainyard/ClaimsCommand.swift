@@ -67,6 +67,9 @@ struct ClaimFinding: Encodable {
         case holds = "holds"
         case holdsIf = "holds only if"
         case fails = "does not hold"
+        /// By simulation alone: the model's own error, and its choice of deployment, decide.
+        case holdsInModel = "holds in this model"
+        case failsInModel = "does not hold in this model"
         case untestable = "cannot be tested"
     }
     /// The claim, as its best-worded source has it.
