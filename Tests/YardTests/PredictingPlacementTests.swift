@@ -88,17 +88,17 @@ import Workload
         }
         for round in 0..<200 {
             for block in 0..<600 { hashes[block] = dice.next() }
-            let depth = 1 + dice.next(below: 500)
-            let shared = 1 + dice.next(below: depth)
+            let depth = 2 + dice.next(below: 500)
+            let shared = 2 + dice.next(below: depth - 1)
             for block in 0..<600 { other[block] = block < shared ? hashes[block] : dice.next() }
             func prefix(_ pointer: UnsafeMutablePointer<UInt64>, _ count: Int) -> PrefixIdentity {
                 PrefixIdentity(
                     blockHashes: UnsafePointer(pointer), blockHashCount: Int32(count), tokensPerHash: 16, session: 0,
                     sessionTokens: 0, sharedHeadTokens: 0, sharedHead: 0)
             }
-            // Replica 3 had the first few blocks, replica 9 all of them.
-            directory.remember(prefix(hashes, max(1, shared / 20)), on: 3)
+            // Replica 9 had all of it; after that, four others had the first block, which crowds 9 out of that one entry.
             directory.remember(prefix(hashes, depth), on: 9)
+            for replica in 20..<24 { directory.remember(prefix(hashes, 1), on: replica) }
             var candidates = CandidateList()
             directory.suggest(for: prefix(other, 600), into: &candidates)
             let found = (0..<candidates.count).map { candidates[$0] }
