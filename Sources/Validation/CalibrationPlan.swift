@@ -193,7 +193,7 @@ enum CalibrationPlan {
                 (.decodeScatter, "hopper", { hopper($0) && isTime($0.quantity) }),
                 (.decodeScatter, "blackwell", { $0.platform == "B200" }),
             ],
-            rangeScope: "any"
+            rangeScopes: ["hopper", "blackwell"]
         )
     }
 

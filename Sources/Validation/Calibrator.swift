@@ -25,8 +25,8 @@ public struct Calibrator {
         var admits: (Experiment) -> Bool
         /// Which scatter the residuals of which quantities describe, and for which scope.
         var scatters: [(coefficient: Coefficient, scope: String, admits: (Experiment) -> Bool)] = []
-        /// Scope that the covered ranges are noted for.
-        var rangeScope: String?
+        /// Scopes that the covered ranges are noted for.
+        var rangeScopes: [String] = []
         var scale = 0.06
     }
 
@@ -70,7 +70,7 @@ public struct Calibrator {
             report("\(stage.name): no rows")
             return
         }
-        let solution = solve(stage, rows, start: nil, iterations: 60)
+        let solution = solve(stage, rows, start: nil, iterations: 200)
         for (index, free) in stage.free.enumerated() {
             let touched = rows.filter { $0.moved.contains { $0.index == index } }.count
             calibration.set(
@@ -203,20 +203,21 @@ public struct Calibrator {
                     grade: .derived, rows: own.count, source: "scatter of \(stage.name)")
             )
         }
-        guard let scope = stage.rangeScope else { return }
         let ranges: [(Coefficient, Double)] = [
             (.calibratedLeastParameters, rows.map(\.parameters).min()!),
             (.calibratedMostParameters, rows.map(\.parameters).max()!),
             (.calibratedSequences, rows.map { Self.sequences($0.experiment) }.max()!),
             (.calibratedContext, rows.map { $0.experiment.promptTokens + $0.experiment.outputTokens }.max()!),
         ]
-        for (coefficient, value) in ranges {
-            calibration.set(
-                .init(
-                    coefficient: coefficient, scope: scope, value: Self.rounded(value), logDeviation: 0,
-                    grade: .derived,
-                    rows: rows.count, source: "range of \(stage.name)")
-            )
+        for scope in stage.rangeScopes {
+            for (coefficient, value) in ranges {
+                calibration.set(
+                    .init(
+                        coefficient: coefficient, scope: scope, value: Self.rounded(value), logDeviation: 0,
+                        grade: .derived,
+                        rows: rows.count, source: "range of \(stage.name)")
+                )
+            }
         }
     }
 

@@ -40,13 +40,14 @@ struct Fitter {
         var cost = objective(current, logs)
         var damping = 1e-2
         var hessian: [[Double]] = []
+        var restarts = 0
         for _ in 0..<iterations {
             // The Jacobian is taken around the accepted point, which a rejected trial may have left.
             current = residuals(logs.map(exp), nil)
             let (matrix, gradient) = normalEquations(residuals, logs, current)
             hessian = matrix
             var improved = false
-            for _ in 0..<8 {
+            for _ in 0..<12 {
                 var damped = matrix
                 for index in damped.indices { damped[index][index] *= 1 + damping }
                 let step = Self.solveLinear(damped, gradient)
@@ -54,14 +55,18 @@ struct Fitter {
                 let next = residuals(trial.map(exp), nil)
                 let nextCost = objective(next, trial)
                 if nextCost < cost {
-                    improved = (cost - nextCost) / cost > 1e-6
+                    improved = (cost - nextCost) / cost > 1e-9
                     (logs, current, cost) = (trial, next, nextCost)
                     damping = max(damping / 5, 1e-7)
                     break
                 }
                 damping *= 4
             }
-            if !improved { break }
+            if improved { restarts = 0; continue }
+            // A damping that has grown over narrow ground can stop short of the end: start afresh before giving up.
+            restarts += 1
+            damping = 1e-2
+            if restarts > 2 { break }
         }
         return Solution(
             values: logs.map(exp), deviations: deviations(hessian, residuals: current), residuals: current)

@@ -39,6 +39,8 @@ public struct GroundTruth {
     /// Host time of a step that the device waits for, seconds: what lies between two steps of a server and in no operator's
     /// profile.
     public var hostSeconds = 0.0
+    /// A request is admitted when blocks for its whole prompt are free, not only for its next chunk.
+    public var reservesWholePrompts = true
     /// Decode batches run at the captured graph that holds them.
     public var padsToCapturedGraphs = true
     public init(catalog: Catalog) { self.catalog = catalog }
@@ -98,8 +100,11 @@ public struct GroundTruth {
         let replica = Replica(
             number: 0,
             configuration: ReplicaConfiguration(
-                stack: .mixed(MixedRules()), maxSequences: Int32(sequences), maxModelTokens: longest + 1,
-                maxBatchedTokens: Int32(budget), kvBlocks: Int32(blocks), kvBlockTokens: 16),
+                stack: .mixed(MixedRules(reserveFullSequence: reservesWholePrompts)), maxSequences: Int32(sequences),
+                maxModelTokens: longest + 1,
+                maxBatchedTokens: Int32(budget), kvBlocks: Int32(blocks), kvBlockTokens: 16,
+                // What a preempted sequence had computed is found again while its blocks last, as in the server.
+                prefixCaching: .blocks),
             table: table
         )
         let completions = Self.run(replica, requests)

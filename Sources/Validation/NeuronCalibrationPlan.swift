@@ -38,7 +38,7 @@ extension CalibrationPlan {
                 (.decodeScatter, generation, { $0.quantity == .tpot }),
                 (.prefillScatter, generation, { $0.quantity == .ttft }),
             ],
-            rangeScope: generation
+            rangeScopes: [generation]
         )
     }
 
@@ -55,7 +55,7 @@ extension CalibrationPlan {
             ],
             admits: { isSingleStream($0) && !$0.isMixture && ($0.quantity == .tpot || isDecodeRate($0)) },
             scatters: [(.decodeScatter, "trainium2", { _ in true })],
-            rangeScope: "trainium2"
+            rangeScopes: ["trainium2"]
         )
     }
 
