@@ -45,6 +45,16 @@ public struct Calibrator {
         return calibration
     }
 
+    /// `full` with every stage that some of `held` take part in fitted again on `rest`. Other stages keep their values: what
+    /// they decide does not reach the predictions of `held`, or only through what the fits of others rest on.
+    public func refit(_ full: Calibration, without held: [Experiment], on rest: [Experiment]) -> Calibration {
+        var calibration = full
+        for stage in CalibrationPlan.stages where held.contains(where: { $0.isCalibration && stage.admits($0) }) {
+            fit(stage, rest, into: &calibration)
+        }
+        return calibration
+    }
+
     private struct Prepared {
         var experiment: Experiment
         var field: MeanField

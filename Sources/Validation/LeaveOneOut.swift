@@ -26,11 +26,12 @@ public struct LeaveOneOut {
         let keys = Set(experiments.map { key($0, axis) }).sorted()
         let validator = Validator(catalog: catalog)
         let calibrator = Calibrator(catalog: catalog)
+        let full = calibrator.calibrate(experiments)
         var outcomes: [Validator.Outcome] = []
         for key in keys {
             let held = experiments.filter { self.key($0, axis) == key }
             let rest = experiments.filter { self.key($0, axis) != key }
-            let found = validator.predict(held, calibration: calibrator.calibrate(rest)).outcomes
+            let found = validator.predict(held, calibration: calibrator.refit(full, without: held, on: rest)).outcomes
             outcomes += found
             if !found.isEmpty {
                 report(
