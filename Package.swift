@@ -67,13 +67,16 @@ let rooms: [[Target]] = [
     room("Ledger", ["Yard", "Engine", "StepModel", "Catalog", "Workload", grdb]),
     room("Conformance", ["Engine", "StepModel", "Workload", "CZlib"]),
     // floor 6
-    room("Simulator", ["Fleet", "Ledger", "Yard", "Engine", "StepModel", "Workload", "WaitFree", "HostTopology", "Catalog"]),
-    room("Report", ["Ledger", "Fleet", "StepModel", "Catalog", "Workload"]),
+    room(
+        "Simulator",
+        ["Fleet", "Ledger", "Yard", "Engine", "StepModel", "Workload", "WaitFree", "HostTopology", "Catalog"]),
+    room("Report", ["Ledger", "Fleet", "Engine", "StepModel", "Catalog", "Workload"]),
     // floor 7
     room(
         "Server",
         [
-            "Fleet", "Ledger", "Report", "Yard", "Engine", "StepModel", "Workload", "Catalog", "WaitFree", "HostTopology",
+            "Fleet", "Ledger", "Report", "Yard", "Engine", "StepModel", "Workload", "Catalog", "WaitFree",
+            "HostTopology",
             "CHost", hummingbird, logging, nioCore, nioHTTP1, nioPosix, nioSSL, serviceLifecycle, unixSignals, yams,
         ]
     ),
@@ -91,7 +94,8 @@ let mains: [Target] = [
     .executableTarget(
         name: "trainyard",
         dependencies: [
-            "Simulator", "Report", "Ledger", "Fleet", "LoadGenerator", "Validation", "Conformance", "Workload", "Yard", "Engine", "StepModel", "Catalog", "Spelling",
+            "Simulator", "Report", "Ledger", "Fleet", "LoadGenerator", "Validation", "Conformance", "Workload", "Yard",
+            "Engine", "StepModel", "Catalog", "Spelling",
             argumentParser,
         ],
         swiftSettings: strict

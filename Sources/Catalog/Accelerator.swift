@@ -57,7 +57,8 @@ public struct Accelerator: FiguredEntry, Hashable, Encodable {
 
     /// Bandwidth out of one accelerator at one level of the fabric.
     public struct Link: Sendable, Hashable, Encodable {
-        /// `scale-up` (the whole of a server or torus), `torus-xy`, `torus-z`, `sled`, `rack`, `rack-to-rack`, `network`.
+        /// `scale-up` (the whole of a server or torus), `torus-xy`, `torus-z`, `sled`, `rack`, `rack-to-rack`,
+        /// `network`.
         public var level: String
         public var bytesPerSecond: Figure<Double>
         public var direction: Direction
@@ -87,7 +88,8 @@ public struct Accelerator: FiguredEntry, Hashable, Encodable {
         ]
     }
 
-    /// Dense peak in FLOP/s. A precision that the accelerator does not multiply in is an error that lists those it does.
+    /// Dense peak in FLOP/s. A precision that the accelerator does not multiply in is an error that lists those it
+    /// does.
     public func peak(at precision: Precision) throws(CatalogError) -> Figure<Double> {
         if let found = peakFlopsPerSecond[precision] { return found }
         let known = Precision.allCases.filter { peakFlopsPerSecond[$0] != nil }.map(\.rawValue).joined(separator: ", ")

@@ -13,10 +13,12 @@ extension Catalog {
         }
     }()
 
-    /// The built-in catalogue with the files of a folder laid over it: entries of the same id are replaced, others added.
+    /// The built-in catalogue with the files of a folder laid over it: entries of the same id are replaced, others
+    /// added.
     ///
     /// The folder holds any of `sources.json`, `accelerators.json`, `instances.json`, `models.json`, `regions.json`,
-    /// `facts.json`, `prices.csv`, `all-reduce.csv` and `matrix-efficiency.csv`. A file of another name with one of these endings is an error.
+    /// `facts.json`, `prices.csv`, `all-reduce.csv` and `matrix-efficiency.csv`. A file of another name with one of
+    /// these endings is an error.
     public init(directory: String, over base: Catalog = .builtIn) throws(CatalogError) {
         let names: [String]
         do {

@@ -7,7 +7,8 @@ struct TableReader {
     /// Line number and cells.
     let rows: [(line: Int, cells: [String])]
 
-    /// Lines that are empty or begin with `#` are skipped. Cells that hold a comma or a quote are quoted as in RFC 4180, within one line.
+    /// Lines that are empty or begin with `#` are skipped. Cells that hold a comma or a quote are quoted as in RFC
+    /// 4180, within one line.
     init(_ file: CatalogFile, columns: [String]) throws(CatalogError) {
         guard String(validating: file.bytes, as: UTF8.self) != nil else {
             throw CatalogError(.malformed, "\(file.path):1: the file is not valid UTF-8")

@@ -20,7 +20,8 @@ extension HuggingFaceConfig {
         }
     }
 
-    /// Nemotron-H: a pattern of letters, each layer one block and one norm. `M` state space, `*` attention, `-` dense, `E` experts.
+    /// Nemotron-H: a pattern of letters, each layer one block and one norm. `M` state space, `*` attention, `-` dense,
+    /// `E` experts.
     func nemotronHybridLayers() throws(CatalogError) -> [Layer] {
         let hidden = try hidden
         let pattern = try nemotronPattern()

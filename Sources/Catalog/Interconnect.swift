@@ -29,7 +29,8 @@ public struct MatrixEfficiency: Sendable, Hashable, Encodable {
     public var format: String
     /// Shapes in the sweep.
     public var shapes: Int
-    /// Of peak FLOP/s, where m is 2048 or more and n, k lie in 4k...64k: half of the shapes reach this, one in ten the next.
+    /// Of peak FLOP/s, where m is 2048 or more and n, k lie in 4k...64k: half of the shapes reach this, one in ten the
+    /// next.
     public var computeMedian: Double
     public var computeTopTenth: Double
     public var computeMaximum: Double

@@ -2,7 +2,8 @@
 ///
 /// Element counts are weights (not bytes), so that any precision can be applied to them.
 public struct Layer: Sendable, Hashable, Encodable {
-    /// Usually one. None in layers that are only a feed-forward block, two where attention and a state-space block run side by side.
+    /// Usually one. None in layers that are only a feed-forward block, two where attention and a state-space block run
+    /// side by side.
     public var mixers: [Mixer]
     /// None in layers that are only a mixer.
     public var feedForward: FeedForward?

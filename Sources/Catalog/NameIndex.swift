@@ -7,7 +7,8 @@ struct NameIndex: Sendable {
     /// Every name as it is written, in file order; what suggestions are chosen from.
     private var names: [String] = []
 
-    /// Registers `name` for the entry at `position`. Returns the position of the entry that already bears it, if another does.
+    /// Registers `name` for the entry at `position`. Returns the position of the entry that already bears it, if
+    /// another does.
     mutating func insert(_ name: String, at position: Int) -> Int? {
         let key = Self.fold(name)
         if let taken = positions[key] { return taken == position ? nil : taken }

@@ -81,7 +81,8 @@ public struct PriceBook: Sendable {
     /// The latest price at or before `date` for `basis` in `region`, else for a price that names no region.
     ///
     /// A price of the instance goes before a price of its accelerator times their number. With
-    /// `orElsewhere`, the price of another region serves when there is none here; the quote then says so and is graded `assumed`.
+    /// `orElsewhere`, the price of another region serves when there is none here; the quote then says so and is graded
+    /// `assumed`.
     /// Throws `noPrice` with a list of what there is.
     public func quote(
         for instance: Instance, basis: PriceBasis, region: String, date: CalendarDay, orElsewhere: Bool = false

@@ -94,7 +94,8 @@ private struct RunOptions {
         return value
     }
 
-    /// Vidur's defaults: 128 sequences, chunks of 512 tokens, 4096 tokens in a batch of prompts, 1 % of blocks kept free.
+    /// Vidur's defaults: 128 sequences, chunks of 512 tokens, 4096 tokens in a batch of prompts, 1 % of blocks kept
+    /// free.
     func configuration(table: VidurTable, longest: Int) throws(ConformanceError) -> ReplicaConfiguration {
         let kind = values["replica_scheduler_config_type"] ?? "sarathi"
         guard kind == "sarathi" || kind == "vllm" else {

@@ -7,7 +7,8 @@ import Workload
 /// Cuts a request's KV blocks into the pieces that its prefix identity names.
 ///
 /// *Hashes*: a piece is the run of KV blocks whose last token lies in one source block, so equal hashes mean equal
-/// pieces whatever the two block sizes are. *Sessions*: the first piece is the shared head, the second the conversation.
+/// pieces whatever the two block sizes are. *Sessions*: the first piece is the shared head, the second the
+/// conversation.
 struct PrefixChain {
     struct Piece {
         var key: UInt64

@@ -2,16 +2,19 @@
 // How one replica serves: its stack's rules and its limits.
 //===----------------------------------------------------------------------===//
 
-/// Everything about a replica that the step table does not know: which requests share a step, and what memory they have.
+/// Everything about a replica that the step table does not know: which requests share a step, and what memory they
+/// have.
 ///
 /// The defaults are vLLM V1's raw ones (0.33); a deployment overwrites what its hardware and stack change.
 public struct ReplicaConfiguration: Sendable, Equatable {
     public enum Stack: Sendable, Equatable {
-        /// vLLM V1: a token budget per step, running sequences first, prefill chunks beside decodes, preemption by recompute.
+        /// vLLM V1: a token budget per step, running sequences first, prefill chunks beside decodes, preemption by
+        /// recompute.
         case mixed(MixedRules)
         /// vLLM-neuron and NxD Inference: static shapes, prefill and decode never share a step, no preemption.
         case phased(PhasedRules)
-        /// Sarathi-Serve as Vidur schedules it: decodes first, then unfinished prefills, then new requests, within a chunk.
+        /// Sarathi-Serve as Vidur schedules it: decodes first, then unfinished prefills, then new requests, within a
+        /// chunk.
         case sarathi(chunkTokens: Int32)
         /// vLLM before V1 as Vidur schedules it: a step is either whole prompts or decodes.
         case vllmV0

@@ -166,7 +166,8 @@ extension ReplicaCore {
     }
 
     /// Puts a sequence's own blocks into the cache, piece by piece, up to `full` blocks from its start. Where another
-    /// sequence went on with the same piece, the rest goes in without a key: it takes up memory, in its turn, and cannot
+    /// sequence went on with the same piece, the rest goes in without a key: it takes up memory, in its turn, and
+    /// cannot
     /// be found.
     private mutating func extendChain(
         _ sequence: UnsafeMutablePointer<SequenceSlot>, _ chain: PrefixChain, to full: Int32
@@ -200,7 +201,8 @@ extension ReplicaCore {
         slots[slot].computedTokens &+ (extraTokens > 0 ? extraTokens : -slots[slot].acceptedDrafts)
     }
 
-    /// When blocks run short: gives back the parts of shared segments that no running sequence uses. A coarse segment is
+    /// When blocks run short: gives back the parts of shared segments that no running sequence uses. A coarse segment
+    /// is
     /// held whole by whoever holds part of it, and can outlast the one that used the rest.
     /// - Returns: whether there were any.
     mutating func dropSurplus() -> Bool {

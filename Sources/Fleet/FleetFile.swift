@@ -22,7 +22,8 @@ extension FleetSpecification {
         resolveModelPaths(against: URL(fileURLWithPath: path).deletingLastPathComponent())
     }
 
-    /// A configuration file that lies beside the fleet file is meant by its name there, wherever the program was started.
+    /// A configuration file that lies beside the fleet file is meant by its name there, wherever the program was
+    /// started.
     private mutating func resolveModelPaths(against folder: URL) {
         for index in pools.indices where pools[index].deployment.model.value.hasSuffix(".json") {
             let written = pools[index].deployment.model.value

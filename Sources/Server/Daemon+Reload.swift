@@ -20,7 +20,8 @@ extension Daemon {
         while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
     }
 
-    /// Takes over what can change while streams run: limits, keys, output rules, prices, Retry-After. A file that is wrong
+    /// Takes over what can change while streams run: limits, keys, output rules, prices, Retry-After. A file that is
+    /// wrong
     /// leaves everything as it was, and so does a change that needs a restart; both are said.
     func reload(_ parts: DaemonParts) async {
         notification.send("RELOADING=1\nMONOTONIC_USEC=\(NIODeadline.now().uptimeNanoseconds / 1000)\nSTATUS=reloading")

@@ -12,7 +12,8 @@ public import ServiceLifecycle
 import Synchronization
 import Yard
 
-/// `trainyardd` as one service of a `ServiceGroup`: it serves until graceful shutdown, then stops accepting, lets what runs
+/// `trainyardd` as one service of a `ServiceGroup`: it serves until graceful shutdown, then stops accepting, lets what
+/// runs
 /// finish within a bound, fails the rest, and says what it did.
 public final class Daemon: Service {
     /// The version that metrics and `--version` show.

@@ -2,7 +2,8 @@
 // The nearest valid name to one that is not valid.
 //===----------------------------------------------------------------------===//
 
-/// The candidate with the fewest edits from `name`, whatever the case; the first of equals. When every candidate is more
+/// The candidate with the fewest edits from `name`, whatever the case; the first of equals. When every candidate is
+/// more
 /// than half of its letters away, the first that contains the name or is contained in it; else nil.
 ///
 /// - Complexity: O(candidates × 200²); a longer name is cut, so that an absurd one cannot make the search slow.

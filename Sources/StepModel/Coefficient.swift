@@ -22,7 +22,8 @@ public enum Coefficient: Int, Sendable, Hashable, CaseIterable {
     case activationTraffic
     /// The same for routing, gathering and scattering, for each expert that a token visits.
     case expertTokenTraffic
-    /// Expected distinct experts are those of `expertSpread × tokens` independent tokens: below 1 when tokens of a batch
+    /// Expected distinct experts are those of `expertSpread × tokens` independent tokens: below 1 when tokens of a
+    /// batch
     /// prefer the same experts.
     case expertSpread
     /// Launches, synchronisation and pipeline fill of one layer, seconds.

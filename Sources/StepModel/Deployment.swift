@@ -12,7 +12,8 @@ public struct Deployment: Sendable, Hashable {
     public var instance: String
     /// A model of the catalogue, or the path of a Hugging Face `config.json`.
     public var model: String
-    /// Of the weights; nil for what the model is published in. Routed experts keep their own published format where that
+    /// Of the weights; nil for what the model is published in. Routed experts keep their own published format where
+    /// that
     /// is lower, unless `expertPrecision` says otherwise.
     public var precision: Precision?
     public var expertPrecision: Precision?
@@ -91,7 +92,8 @@ public struct CompiledDeployment: Sendable {
     /// Compiled context lengths of decode, ascending, `max_model_len` last; empty for mixed stacks.
     public var contextBuckets: [Int]
     public var chipsPerReplica: Int
-    /// The same in fractions: less than 1 where replicas share a chip. `power` and the table's energies are for this share.
+    /// The same in fractions: less than 1 where replicas share a chip. `power` and the table's energies are for this
+    /// share.
     public var chipShare: Double
     /// Replicas that one instance holds; 0 when a replica spans instances.
     public var replicasPerInstance: Int

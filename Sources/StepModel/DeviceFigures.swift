@@ -40,7 +40,8 @@ struct DeviceFigures: Sendable, Hashable {
     var generation: DeviceGeneration
     /// Ranks on one chip or GPU package.
     var ranksPerChip: Int
-    /// Dense peaks of one rank, FLOP/s, by width class; a class that the device does not multiply in runs at the next wider.
+    /// Dense peaks of one rank, FLOP/s, by width class; a class that the device does not multiply in runs at the next
+    /// wider.
     var flopsPerSecond: [Double]
     var bytesPerSecond: Double
     /// Memory that software can allocate on one rank.

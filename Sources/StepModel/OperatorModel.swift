@@ -247,7 +247,8 @@ struct OperatorModel: Sendable {
         return latency(ranks: ranks) + wire / linkBytesPerSecond(ranks: ranks)
     }
 
-    /// Seconds of an empty all-reduce: a base, what each doubling of ranks adds, and a network exchange beyond the fabric.
+    /// Seconds of an empty all-reduce: a base, what each doubling of ranks adds, and a network exchange beyond the
+    /// fabric.
     private func latency(ranks: Int) -> Double {
         guard ranks > 1 else { return 0 }
         let chips = max(1, (ranks + device.ranksPerChip - 1) / device.ranksPerChip)

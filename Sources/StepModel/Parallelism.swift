@@ -2,7 +2,8 @@
 // How a replica is spread over accelerators.
 //===----------------------------------------------------------------------===//
 
-/// Ways in which one replica is split. A rank is what a tensor-parallel process runs on: a GPU, or a logical NeuronCore.
+/// Ways in which one replica is split. A rank is what a tensor-parallel process runs on: a GPU, or a logical
+/// NeuronCore.
 public struct Parallelism: Sendable, Hashable, Codable {
     /// Ranks that share each attention and MLP matrix.
     public var tensor: Int

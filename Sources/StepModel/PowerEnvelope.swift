@@ -6,7 +6,8 @@ public import Catalog
 
 /// What the chips of one replica draw, and what the wall and the facility draw for it.
 ///
-/// Wall power of a server is `hostBase + slope × Σ chip watts`; a replica is charged its share of the base. Facility power
+/// Wall power of a server is `hostBase + slope × Σ chip watts`; a replica is charged its share of the base. Facility
+/// power
 /// is wall power × PUE, and PUE belongs to the region, so the caller gives it.
 public struct PowerEnvelope: Sendable, Hashable {
     /// All chips of the replica, with no step running.
@@ -49,7 +50,8 @@ public struct PowerEnvelope: Sendable, Hashable {
         return wallJoules * powerUsageEffectiveness
     }
 
-    /// Chip joules of a window in which steps burned `activeNanojoules` in `busyPicoseconds`: the rest of the window idles.
+    /// Chip joules of a window in which steps burned `activeNanojoules` in `busyPicoseconds`: the rest of the window
+    /// idles.
     public func chipJoules(activeNanojoules: Double, busyPicoseconds: Double, windowSeconds: Double) -> Double {
         activeNanojoules * 1e-9 + max(0, windowSeconds - busyPicoseconds * 1e-12) * idleChipWatts
     }

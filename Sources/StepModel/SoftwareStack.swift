@@ -13,7 +13,8 @@ public enum ServingStack: String, Sendable, Hashable, Codable, CaseIterable {
     case nxdi
     /// Transformers NeuronX, the stack of SDK 2.10 to 2.19: contiguous KV, one compiled batch.
     case tnx
-    /// Text Generation Inference on Neuron (optimum-neuron, 2024): transformers-neuronx below, continuous batching above.
+    /// Text Generation Inference on Neuron (optimum-neuron, 2024): transformers-neuronx below, continuous batching
+    /// above.
     case tgiNeuron = "tgi-neuron"
 
     /// Static shapes, prefill and decode in separate steps.
@@ -30,7 +31,8 @@ public enum ServingStack: String, Sendable, Hashable, Codable, CaseIterable {
     /// KV is one contiguous stretch of `max_model_len` per slot.
     public var hasContiguousCache: Bool { hasSingleDecodeBucket }
 
-    /// Tokens of a KV block: vLLM 16; vLLM-neuron 32; TensorRT-LLM 32 (1.0 and later); contiguous stacks have whole slots.
+    /// Tokens of a KV block: vLLM 16; vLLM-neuron 32; TensorRT-LLM 32 (1.0 and later); contiguous stacks have whole
+    /// slots.
     public var defaultBlockTokens: Int {
         switch self {
         case .vllm: 16

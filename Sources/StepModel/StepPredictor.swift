@@ -7,7 +7,8 @@ import Foundation
 
 /// Predicts single steps of a deployment straight from its operators: what calibration fits and validation checks.
 ///
-/// It follows the same rules as the table (compiled slots, padded prefill, speculation) but takes real-valued batches and
+/// It follows the same rules as the table (compiled slots, padded prefill, speculation) but takes real-valued batches
+/// and
 /// contexts, such as the means of a run.
 public struct StepPredictor: Sendable {
     private var blueprint: Blueprint
@@ -77,7 +78,8 @@ public struct StepPredictor: Sendable {
         return priced(work * (1 / accepted), seconds: seconds)
     }
 
-    /// One step that decodes `sequences` and prefills `chunkTokens` of a prompt that already has `chunkContext` tokens in
+    /// One step that decodes `sequences` and prefills `chunkTokens` of a prompt that already has `chunkContext` tokens
+    /// in
     /// the cache (mixed stacks), or the padded prefill alone (phased stacks, `sequences` = 0).
     public func mixedStep(
         sequences: Double, context: Double, chunkTokens: Double, chunkContext: Double, completing: Double

@@ -4,7 +4,8 @@
 
 /// One step's work, reduced to the sums that every cost surface needs.
 ///
-/// The engine keeps these sums up to date in O(1) per changed sequence, so asking for a step's cost never walks the batch.
+/// The engine keeps these sums up to date in O(1) per changed sequence, so asking for a step's cost never walks the
+/// batch.
 /// "Context" is what lies in the KV cache *before* the step.
 public struct StepShape: BitwiseCopyable, Sendable {
     /// Sequences that produce one token each from their whole context.
@@ -52,7 +53,8 @@ public struct StepShape: BitwiseCopyable, Sendable {
     }
 }
 
-/// Duration and chip energy of one step. Picoseconds, so that a per-token slope of a few nanoseconds keeps its precision;
+/// Duration and chip energy of one step. Picoseconds, so that a per-token slope of a few nanoseconds keeps its
+/// precision;
 /// nanojoules over all chips of the replica.
 public struct StepCost: BitwiseCopyable, Sendable, Equatable {
     public var picoseconds: Int64

@@ -36,7 +36,8 @@ struct TableBuilder {
             let contexts = (deployment.contextBuckets ?? []).filter { $0 < deployment.maxModelTokens }.sorted()
             contextBuckets = contexts + [deployment.maxModelTokens]
         } else {
-            // vLLM's default on GPUs of 70 GiB and more, TensorRT-LLM's and SGLang's chunk: 8192; vLLM on smaller GPUs 2048.
+            // vLLM's default on GPUs of 70 GiB and more, TensorRT-LLM's and SGLang's chunk: 8192; vLLM on smaller GPUs
+            // 2048.
             let usual = blueprint.hardware.memoryBytes < 70e9 && deployment.stack == .vllm ? 2048 : 8192
             maxBatchedTokens = max(deployment.maxBatchedTokens ?? usual, most)
             prefillBuckets = []

@@ -45,7 +45,8 @@ public struct Calibrator {
         return calibration
     }
 
-    /// `full` with every stage that some of `held` take part in fitted again on `rest`. Other stages keep their values: what
+    /// `full` with every stage that some of `held` take part in fitted again on `rest`. Other stages keep their values:
+    /// what
     /// they decide does not reach the predictions of `held`, or only through what the fits of others rest on.
     public func refit(_ full: Calibration, without held: [Experiment], on rest: [Experiment]) -> Calibration {
         var calibration = full
@@ -127,7 +128,8 @@ public struct Calibrator {
         public var deviations: Double
     }
 
-    /// Checks a committed calibration against the rows without repeating the whole fit: a fit that has ended stays where it
+    /// Checks a committed calibration against the rows without repeating the whole fit: a fit that has ended stays
+    /// where it
     /// is when it is taken up again.
     public func drift(of committed: Calibration, _ experiments: [Experiment]) -> [Drift] {
         var drifts: [Drift] = []

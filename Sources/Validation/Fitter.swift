@@ -31,7 +31,8 @@ struct Fitter {
     var scale = 0.06
     var iterations = 40
 
-    /// - Parameter residuals: log(predicted / measured) of every row for given values. The second argument names the one
+    /// - Parameter residuals: log(predicted / measured) of every row for given values. The second argument names the
+    /// one
     ///   value that differs from the last call without it, so that rows it does not touch need not be predicted again.
     /// - Parameter start: where to begin; the priors when nil.
     func solve(start: [Double]? = nil, _ residuals: (_ values: [Double], _ moved: Int?) -> [Double]) -> Solution {

@@ -7,12 +7,15 @@ import StepModel
 
 /// Reads the conventions of each source of GPU results.
 ///
-/// - InferenceX draws lengths from 80–100 % of nominal, so the mean is 0.9 × nominal; `batch_or_concurrency` is the number
+/// - InferenceX draws lengths from 80–100 % of nominal, so the mean is 0.9 × nominal; `batch_or_concurrency` is the
+/// number
 ///   of clients, each with one request open.
 /// - ML.ENERGY reports a steady state; the average batch stands in the notes, and prompt lengths are not published: 150
 ///   tokens for chat, 250 for GPQA, 500 for fill-in-the-middle are assumed.
-/// - Splitwise rows are static batches of vLLM in 2023, without CUDA graphs for prefill; zeros in power were dropped at the source.
-/// - MLPerf power rows: GPUs of the MaxQ configuration are capped at 500 W; the -99 and -99.9 variants are the same run.
+/// - Splitwise rows are static batches of vLLM in 2023, without CUDA graphs for prefill; zeros in power were dropped at
+/// the source.
+/// - MLPerf power rows: GPUs of the MaxQ configuration are capped at 500 W; the -99 and -99.9 variants are the same
+/// run.
 enum GPUExperiments {
     static let assumedPromptTokens: [String: Double] = [
         "lm-arena-chat": 150, "gpqa": 250, "sourcegraph-fim": 500,

@@ -7,17 +7,20 @@ import StepModel
 
 /// Reads the conventions of each source of Neuron results.
 ///
-/// - `batch_size` is the compiled batch: every decode step runs all slots. Live concurrency stands in the notes (`conc=`).
+/// - `batch_size` is the compiled batch: every decode step runs all slots. Live concurrency stands in the notes
+/// (`conc=`).
 /// - SDK tables (Transformers NeuronX) are static batches at the compiled `seq_len`; tables before 2.18 count input and
 ///   output tokens in their throughput (`total_throughput`, `latency_per_total_token`).
-/// - Hugging Face rows are servers under guidellm (synchronous, rate, throughput at 128 clients) or llmperf (closed loop)
+/// - Hugging Face rows are servers under guidellm (synchronous, rate, throughput at 128 clients) or llmperf (closed
+/// loop)
 ///   behind a balancer over `dp` replicas, compiled for 4096 tokens.
 /// - Contributed READMEs of Trainium2 run contiguous KV with context buckets of powers of two, unless a table over
 ///   compiled lengths shows that they do not.
 /// - Contributed profiles of March 2026 are untuned ports of 128 compiled tokens: reported, fitted apart.
 /// - Rows with `suspect=` contradict themselves: refused.
 enum NeuronExperiments {
-    /// - Parameter ownOutput: output tokens of a request as the row's own run gives them, tokens over requests per second.
+    /// - Parameter ownOutput: output tokens of a request as the row's own run gives them, tokens over requests per
+    /// second.
     static func experiment(
         _ row: MeasuredRow, catalog: Catalog, ownOutput: Double? = nil
     ) -> Result<Experiment, RefusalReason> {
@@ -173,7 +176,8 @@ enum NeuronExperiments {
                 return (.rate(rate), replicas)
             }
             let users = row.note("users").flatMap { Int($0.prefix { $0.isNumber }) }
-            // guidellm's throughput mode allows 128 open requests, but latency × rate of these rows gives the compiled slots.
+            // guidellm's throughput mode allows 128 open requests, but latency × rate of these rows gives the compiled
+            // slots.
             let stated = users ?? row.note("conc").flatMap { Int($0.prefix { $0.isNumber }) } ?? 128
             return (.closedLoop(min(stated, slots * replicas)), replicas)
         }

@@ -66,7 +66,8 @@ struct ReplicaRun {
         }
     }
 
-    /// Replica settings of a compiled deployment, as the measured servers ran: no prefix cache, first come first served.
+    /// Replica settings of a compiled deployment, as the measured servers ran: no prefix cache, first come first
+    /// served.
     static func configuration(_ compiled: CompiledDeployment) -> ReplicaConfiguration {
         let stack: ReplicaConfiguration.Stack
         if compiled.isPhased {

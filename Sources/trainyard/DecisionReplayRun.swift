@@ -8,7 +8,8 @@ import Simulator
 import Spelling
 import Yard
 
-/// Replays the decision log of a run on the cells that made it, and says whether every decision comes out the same; with another
+/// Replays the decision log of a run on the cells that made it, and says whether every decision comes out the same;
+/// with another
 /// placement policy, what that would have made of the same requests.
 struct DecisionReplayRun {
     var path: String

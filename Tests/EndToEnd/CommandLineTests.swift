@@ -12,7 +12,8 @@ import Testing
         for row in 0..<rows {
             let second = String(format: "%02d", row % 60)
             let minute = String(format: "%02d", row / 60)
-            text += "2023-11-16 18:\(minute):\(second).0000000,\(row.isMultiple(of: 2) ? 512 : 1400),\(row.isMultiple(of: 3) ? 24 : 90)\n"
+            text +=
+                "2023-11-16 18:\(minute):\(second).0000000,\(row.isMultiple(of: 2) ? 512 : 1400),\(row.isMultiple(of: 3) ? 24 : 90)\n"
         }
         return text
     }
@@ -26,7 +27,8 @@ import Testing
                 "--ttft-p99", "30", "--tpot-p99", "5", "--json", json.path, "--quiet",
             ])
             #expect(result.status == 0, "\(result.errors)")
-            let document = try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: json)) as? [String: Any])
+            let document = try #require(
+                try JSONSerialization.jsonObject(with: Data(contentsOf: json)) as? [String: Any])
             let fleet = try #require(document["fleet"] as? [String: Any])
             let baseline = try #require(document["baseline"] as? [String: Any])
             for side in [fleet, baseline] {
@@ -50,7 +52,8 @@ import Testing
                 "simulate", "--fleet", Self.fleet, "--workload", "azure:\(trace.path)", "--json", "-", "--quiet",
             ])
             #expect(result.status == 0, "\(result.errors)")
-            let document = try #require(try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+            let document = try #require(
+                try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
             let keys = [
                 "fleet", "workload", "seed", "requests", "tokens", "simulatedSeconds", "wallSeconds", "cpuSeconds",
                 "requestsPerCPUSecond", "peakMemoryBytes", "ttftSeconds", "tpotSeconds", "itlSeconds", "e2eSeconds",
@@ -68,8 +71,11 @@ import Testing
                 "--threads", threads, "--json", "-", "--quiet",
             ])
             #expect(result.status == 0, "\(result.errors)")
-            var document = try #require(try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
-            for measured in ["wallSeconds", "cpuSeconds", "requestsPerCPUSecond", "peakMemoryBytes"] { document[measured] = nil }
+            var document = try #require(
+                try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+            for measured in ["wallSeconds", "cpuSeconds", "requestsPerCPUSecond", "peakMemoryBytes"] {
+                document[measured] = nil
+            }
             let bytes = try JSONSerialization.data(withJSONObject: document, options: [.sortedKeys])
             outputs.append(String(decoding: bytes, as: UTF8.self))
         }
@@ -94,10 +100,13 @@ import Testing
             #expect(broken != text)
             let line = 1 + broken.components(separatedBy: "max_num_seq:")[0].filter { $0 == "\n" }.count
             let fleet = try scratch.write(broken, to: "broken.yaml")
-            let result = try Product.trainyard.run(["simulate", "--fleet", fleet.path, "--workload", "chat?rate=1&duration=5"])
+            let result = try Product.trainyard.run([
+                "simulate", "--fleet", fleet.path, "--workload", "chat?rate=1&duration=5",
+            ])
             #expect(result.status == 2)
             #expect(result.errors.contains("broken.yaml:\(line)"), "\(result.errors)")
-            #expect(result.errors.contains("'max_num_seq'") && result.errors.contains("max_num_seqs"), "\(result.errors)")
+            #expect(
+                result.errors.contains("'max_num_seq'") && result.errors.contains("max_num_seqs"), "\(result.errors)")
             #expect(result.output.isEmpty)
         }
     }
@@ -109,7 +118,9 @@ import Testing
             let broken = text.replacingOccurrences(of: ": \(right)", with: ": \(wrong)")
             #expect(broken != text)
             let fleet = try scratch.write(broken, to: "broken.yaml")
-            let result = try Product.trainyard.run(["simulate", "--fleet", fleet.path, "--workload", "chat?rate=1&duration=5"])
+            let result = try Product.trainyard.run([
+                "simulate", "--fleet", fleet.path, "--workload", "chat?rate=1&duration=5",
+            ])
             #expect(result.status == 2)
             #expect(result.errors.contains("broken.yaml:"), "\(result.errors)")
             #expect(result.errors.contains(wrong) && result.errors.contains(right), "\(result.errors)")
@@ -121,7 +132,9 @@ import Testing
             var rows = Self.trace().split(separator: "\n").map(String.init)
             rows[7] = "2023-11-16 18:00:06.0000000,many,24"
             let trace = try scratch.write(rows.joined(separator: "\n") + "\n", to: "trace.csv")
-            let arguments = ["simulate", "--fleet", Self.fleet, "--workload", "azure:\(trace.path)", "--json", "-", "--quiet"]
+            let arguments = [
+                "simulate", "--fleet", Self.fleet, "--workload", "azure:\(trace.path)", "--json", "-", "--quiet",
+            ]
             let refused = try Product.trainyard.run(arguments)
             #expect(refused.status == 2)
             #expect(refused.errors.contains("trace.csv:8"), "\(refused.errors)")
@@ -130,7 +143,8 @@ import Testing
             let counted = try Product.trainyard.run(arguments + ["--skip-bad-rows"])
             #expect(counted.status == 0, "\(counted.errors)")
             #expect(counted.errors.contains("1"), "the skipped row is not mentioned: \(counted.errors)")
-            let document = try #require(try JSONSerialization.jsonObject(with: Data(counted.output.utf8)) as? [String: Any])
+            let document = try #require(
+                try JSONSerialization.jsonObject(with: Data(counted.output.utf8)) as? [String: Any])
             #expect((document["requests"] as? [String: Any])?["offered"] as? Int == 59)
         }
     }
@@ -142,7 +156,9 @@ import Testing
                 .replacingOccurrences(of: "{ tensor: 4 }", with: "{ tensor: 1 }")
                 .replacingOccurrences(of: "{ tensor: 8 }", with: "{ tensor: 1 }")
             let fleet = try scratch.write(broken, to: "large.yaml")
-            let result = try Product.trainyard.run(["simulate", "--fleet", fleet.path, "--workload", "chat?rate=1&duration=5"])
+            let result = try Product.trainyard.run([
+                "simulate", "--fleet", fleet.path, "--workload", "chat?rate=1&duration=5",
+            ])
             #expect(result.status == 2)
             #expect(result.errors.contains("GiB"), "\(result.errors)")
         }

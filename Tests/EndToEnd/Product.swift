@@ -105,7 +105,9 @@ struct Scratch {
     }
 
     func writing(_ url: URL) throws -> FileHandle {
-        FileManager.default.createFile(atPath: url.path, contents: nil)
+        guard FileManager.default.createFile(atPath: url.path, contents: nil) else {
+            throw CocoaError(.fileWriteUnknown)
+        }
         return try FileHandle(forWritingTo: url)
     }
 }

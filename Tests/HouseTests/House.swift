@@ -73,7 +73,9 @@ struct House {
             let text = try String(contentsOfFile: "\(base)/\(file)", encoding: .utf8)
             for line in text.split(separator: "\n") {
                 var words = line.split(separator: " ")
-                while let first = words.first, first.hasPrefix("@") || ["public", "internal", "private", "package"].contains(first) {
+                while let first = words.first,
+                    first.hasPrefix("@") || ["public", "internal", "private", "package"].contains(first)
+                {
                     words.removeFirst()
                 }
                 guard words.first == "import", words.count > 1 else { continue }

@@ -20,7 +20,9 @@ import Testing
     }
 
     @Test func aNameFarFromAllIsMatchedByContainmentOrNotAtAll() {
-        #expect(nearestName(to: "trn2", among: ["trn2.48xlarge-ultraserver", "p5en.48xlarge"]) == "trn2.48xlarge-ultraserver")
+        #expect(
+            nearestName(to: "trn2", among: ["trn2.48xlarge-ultraserver", "p5en.48xlarge"])
+                == "trn2.48xlarge-ultraserver")
         #expect(nearestName(to: "zzzzzzzz", among: ["model", "stack"]) == nil)
         #expect(nearestName(to: "x", among: [String]()) == nil)
         #expect(suggestion(for: "zzzzzzzz", among: ["model", "stack"]) == "; valid: model, stack")

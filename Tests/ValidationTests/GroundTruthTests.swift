@@ -5,8 +5,10 @@ import Testing
 
 /// Real servers' requests, replayed on their machines' profiles.
 ///
-/// On the RTX 4090 means stay within 2 % and 99th percentiles within 5 %. The RTX PRO 6000 replay is faster than the server
-/// by about 0.9 ms a step, which no operator in its profile accounts for (its profiler keeps the effect of unequal context
+/// On the RTX 4090 means stay within 2 % and 99th percentiles within 5 %. The RTX PRO 6000 replay is faster than the
+/// server
+/// by about 0.9 ms a step, which no operator in its profile accounts for (its profiler keeps the effect of unequal
+/// context
 /// lengths in a table of its own); the bounds say how far that goes.
 @Test(hasReferenceData) func realServersAreReplayedClosely() throws {
     let reports = try GroundTruth(catalog: .builtIn).replay(folder: ReferenceData.folder! + "/ground-truth")

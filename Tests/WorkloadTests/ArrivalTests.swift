@@ -13,7 +13,8 @@ import Testing
         return (0..<count).compactMap { _ in clock.next() }
     }
 
-    /// Mean of n gaps of variance c^2: within 4.5 standard errors of 1 / rate. Variance of the gaps within 6 % (100,000 gaps).
+    /// Mean of n gaps of variance c^2: within 4.5 standard errors of 1 / rate. Variance of the gaps within 6 % (100,000
+    /// gaps).
     @Test(arguments: laws, [3.0, 250_000])
     func rateAndVariationAreThoseAsked(law: GapLaw, rate: Double) {
         let count = 100_000
@@ -28,7 +29,8 @@ import Testing
         #expect(gaps.allSatisfy { $0 >= -1e-6 })
     }
 
-    /// Counts of a Poisson process per second: index of dispersion (n - 1) D is chi-squared with n - 1 degrees of freedom.
+    /// Counts of a Poisson process per second: index of dispersion (n - 1) D is chi-squared with n - 1 degrees of
+    /// freedom.
     @Test(arguments: 1...5 as ClosedRange<UInt64>)
     func poissonCountsHaveTheirDispersion(seed: UInt64) {
         let times = arrivals(ArrivalClock(law: .poisson, rate: 20, random: RandomStream(seed: seed)), 40_000)

@@ -66,7 +66,8 @@ import Testing
         #expect(source.reading.notes.first?.contains("2 malformed rows") == true)
     }
 
-    /// Random damage to good files: never a crash, and if an error then one that names the file and a line that exists (or, for damaged
+    /// Random damage to good files: never a crash, and if an error then one that names the file and a line that exists
+    /// (or, for damaged
     /// gzip, the file).
     @Test(arguments: RowFormat.allCases, 1...150 as ClosedRange<UInt64>)
     func damagedFilesGiveErrorsNotCrashes(format: RowFormat, seed: UInt64) throws {

@@ -29,7 +29,8 @@ import Workload
         let read = try requests(opened)
         let first = read.filter { $0.arrivalNanoseconds < 600_000_000_000 }
         let second = read.filter { $0.arrivalNanoseconds >= 600_000_000_000 }
-        // 2,400 and 13,200 expected; Weibull gaps of shape 0.5 have a squared variation of 5, so 1,200 of them spread by 77.
+        // 2,400 and 13,200 expected; Weibull gaps of shape 0.5 have a squared variation of 5, so 1,200 of them spread
+        // by 77.
         #expect((2_180...2_620).contains(first.count), "\(first.count)")
         #expect((12_600...13_800).contains(second.count), "\(second.count)")
         #expect(first.allSatisfy { ($0.promptTokens == 10 || $0.promptTokens == 20) && $0.outputTokens == 5 })

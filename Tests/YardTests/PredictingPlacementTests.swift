@@ -96,7 +96,8 @@ import Workload
                     blockHashes: UnsafePointer(pointer), blockHashCount: Int32(count), tokensPerHash: 16, session: 0,
                     sessionTokens: 0, sharedHeadTokens: 0, sharedHead: 0)
             }
-            // Replica 9 had all of it; after that, four others had the first block, which crowds 9 out of that one entry.
+            // Replica 9 had all of it; after that, four others had the first block, which crowds 9 out of that one
+            // entry.
             directory.remember(prefix(hashes, depth), on: 9)
             for replica in 20..<24 { directory.remember(prefix(hashes, 1), on: replica) }
             var candidates = CandidateList()

@@ -14,12 +14,15 @@ public struct LedgerError: Error, Sendable, CustomStringConvertible {
 
 /// A bounded ring of ledger records in a file that is mapped into memory, with one writer and one reader.
 ///
-/// **Durability.** A record that `append` returned from is in the file's pages, which belong to the kernel: it is there after
-/// the process dies, `kill -9` included, without a system call on the way. (A machine that loses power may lose the last
+/// **Durability.** A record that `append` returned from is in the file's pages, which belong to the kernel: it is there
+/// after
+/// the process dies, `kill -9` included, without a system call on the way. (A machine that loses power may lose the
+/// last
 /// records that the kernel had not yet written, and the last transactions of SQLite's log with them.) The reader moves
 /// records into the database and only then gives their slots back, so each record is in at least one of the two.
 ///
-/// **Bound.** The file is allocated in full when it is made, so a disk that fills up later cannot fault the writer. A full ring
+/// **Bound.** The file is allocated in full when it is made, so a disk that fills up later cannot fault the writer. A
+/// full ring
 /// takes nothing; whoever admits work asks `free` first and refuses what could not be recorded.
 ///
 /// Layout: a page of header (magic, version, record bytes, capacity; tail at 128, head at 256), then the slots.
@@ -40,7 +43,8 @@ public final class LedgerJournal: @unchecked Sendable {
 
     /// Opens a journal, or makes one.
     /// - Parameter capacity: records; a power of two. Ignored for a file that holds records.
-    /// - Throws: `LedgerError` when another process has it, the disk is full, or it was written by another version and is not empty.
+    /// - Throws: `LedgerError` when another process has it, the disk is full, or it was written by another version and
+    /// is not empty.
     public init(path: String, capacity: Int) throws {
         precondition(capacity > 0 && capacity & (capacity - 1) == 0)
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
@@ -134,7 +138,8 @@ public final class LedgerJournal: @unchecked Sendable {
     /// Records that wait to be stored. Any thread may ask.
     public var count: Int { Int(tail.pointee.load(ordering: .acquiring) &- head.pointee.load(ordering: .acquiring)) }
 
-    /// The oldest records, at most `limit`, which stay until `release`. Records that are not whole are left out. One reader.
+    /// The oldest records, at most `limit`, which stay until `release`. Records that are not whole are left out. One
+    /// reader.
     public func peek(limit: Int) -> (records: [LedgerRecord], slots: Int) {
         let head = head.pointee.load(ordering: .relaxed)
         let slots = min(limit, Int(tail.pointee.load(ordering: .acquiring) &- head))

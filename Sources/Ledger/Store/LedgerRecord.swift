@@ -4,7 +4,8 @@
 
 public import Engine
 
-/// How a request ended on the fleet or on the baseline: plain data of fixed size, so that it can be written into mapped memory.
+/// How a request ended on the fleet or on the baseline: plain data of fixed size, so that it can be written into mapped
+/// memory.
 public struct LedgerRecord: BitwiseCopyable, Sendable, Equatable {
     public enum Side: UInt8, BitwiseCopyable, Sendable { case fleet, baseline }
     public enum Finish: UInt8, BitwiseCopyable, Sendable { case stop, length, toolCalls }
@@ -37,7 +38,8 @@ public struct LedgerRecord: BitwiseCopyable, Sendable, Equatable {
         self.finish = finish
     }
 
-    /// FNV-1a over the record's fields, never 0: tells a whole record from one that was being written when the machine died.
+    /// FNV-1a over the record's fields, never 0: tells a whole record from one that was being written when the machine
+    /// died.
     public var checksum: UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         func add(_ value: UInt64) { hash = (hash ^ value) &* 0x0000_0100_0000_01B3 }

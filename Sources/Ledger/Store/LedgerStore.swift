@@ -13,7 +13,8 @@ public struct LedgerRun: Sendable, Equatable {
     public var baseline: String?
     public var model: String
     public var timeScale: String
-    /// The fleet file's text, so that the run can be replayed on the same fleet; nil when it stood in the configuration.
+    /// The fleet file's text, so that the run can be replayed on the same fleet; nil when it stood in the
+    /// configuration.
     public var fleetFile: String?
 
     public init(
@@ -63,8 +64,10 @@ public struct LedgerWindow: Sendable, Equatable {
 
 /// The database, in WAL mode: one writer, any number of readers beside it.
 ///
-/// `request` has a row for each request of each run, with the fleet's outcome and the baseline's. `book` has what each side cost
-/// and drew in stretches of time. The view `request_share` gives every request its share of the stretch that it ended in,
+/// `request` has a row for each request of each run, with the fleet's outcome and the baseline's. `book` has what each
+/// side cost
+/// and drew in stretches of time. The view `request_share` gives every request its share of the stretch that it ended
+/// in,
 /// by output tokens, so that the shares of a stretch add up to it.
 public final class LedgerStore: Sendable {
     private let database: DatabaseQueue
@@ -142,7 +145,8 @@ public final class LedgerStore: Sendable {
         }
     }
 
-    /// Stores records in one transaction. A record that is already there is stored again without harm, which is what happens
+    /// Stores records in one transaction. A record that is already there is stored again without harm, which is what
+    /// happens
     /// when a run ended between the commit and the release of the journal's slots.
     public func store(_ records: [LedgerRecord], windows: [LedgerWindow] = []) throws {
         guard !records.isEmpty || !windows.isEmpty else { return }
@@ -193,7 +197,8 @@ public final class LedgerStore: Sendable {
 
     private static func marks(_ count: Int) -> String { Array(repeating: "?", count: count).joined(separator: ", ") }
 
-    /// Forgets requests that ended before a Unix time in nanoseconds (their run's start plus modelled time), and runs and books
+    /// Forgets requests that ended before a Unix time in nanoseconds (their run's start plus modelled time), and runs
+    /// and books
     /// that have no requests left. Returns how many requests went.
     @discardableResult
     public func forget(endedBefore nanoseconds: UInt64) throws -> Int {

@@ -5,7 +5,8 @@
 import NIOCore
 import NIOHTTP1
 
-/// Reads requests from NIO's HTTP decoder, answers the plain routes at once, and holds one generation exchange at a time.
+/// Reads requests from NIO's HTTP decoder, answers the plain routes at once, and holds one generation exchange at a
+/// time.
 ///
 /// Responses are written as bytes, head and body in one buffer, without an encoder in between: a token's way out is one
 /// copy into a buffer and one system call for all tokens of the tick. Requests that a client sends before its last one
@@ -344,7 +345,8 @@ final class ServingHandler: ChannelInboundHandler {
         emit(exchange)
     }
 
-    /// Closes a connection that is kept alive between requests. One whose first request is still on its way gets its answer.
+    /// Closes a connection that is kept alive between requests. One whose first request is still on its way gets its
+    /// answer.
     func closeIfIdle() { if hasAnswered, exchange == nil, incoming == nil, waiting.isEmpty { close() } }
 
     /// Whether the client has connected and its first request has not been answered nor given to the fleet.

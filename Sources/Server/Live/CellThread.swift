@@ -17,7 +17,8 @@ struct CellSnapshot: Sendable {
     var gauges: CellGauges
 }
 
-/// Runs one cell on the wall clock: advance to now, hand outcomes to the front ends, sleep until the next event or message.
+/// Runs one cell on the wall clock: advance to now, hand outcomes to the front ends, sleep until the next event or
+/// message.
 ///
 /// Everything else that wants to know about the cell reads what this thread publishes: gauges a few times a second (and
 /// before a long sleep), a full snapshot when one is asked for, and a mark of progress for the watchdog.

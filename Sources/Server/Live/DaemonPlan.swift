@@ -21,7 +21,8 @@ public struct DaemonPlan: Sendable {
         self.configuration = configuration
         let catalog = try configuration.catalogDirectory.map { try Catalog(directory: $0) } ?? .builtIn
         fleet = try configuration.fleet.plan(catalog: catalog, calibration: .builtIn)
-        // A port is a cell's: as many cells as the smallest pool has replicas, which is one replica each for a fleet of one pool.
+        // A port is a cell's: as many cells as the smallest pool has replicas, which is one replica each for a fleet of
+        // one pool.
         if configuration.fleetView != nil { fleet.requestedCells = fleet.pools.map(\.replicas).min() }
         baseline = try configuration.baseline?.plan(catalog: catalog, calibration: .builtIn)
         let model = fleet.pools[0].compiled.deployment.model
@@ -41,7 +42,8 @@ public struct DaemonPlan: Sendable {
         }
     }
 
-    /// Longest prompt plus output that every pool of the fleet can hold; what either side cannot hold is refused at the door.
+    /// Longest prompt plus output that every pool of the fleet can hold; what either side cannot hold is refused at the
+    /// door.
     var maxModelTokens: Int32 {
         let sides = [fleet] + (baseline.map { [$0] } ?? [])
         return sides.flatMap(\.pools).map(\.configuration.maxModelTokens).min() ?? 1

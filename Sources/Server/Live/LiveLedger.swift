@@ -10,11 +10,14 @@ import Synchronization
 
 /// Makes every accepted request a durable row.
 ///
-/// When a request ends, its event loop writes a record into its own journal, in mapped memory, *before* the answer's last
+/// When a request ends, its event loop writes a record into its own journal, in mapped memory, *before* the answer's
+/// last
 /// byte is written: a few hundred nanoseconds, no system call. A thread of this class moves records into SQLite in
-/// transactions of up to 4096. Both survive `kill -9`; what a former run left in its journals is stored at the next start.
+/// transactions of up to 4096. Both survive `kill -9`; what a former run left in its journals is stored at the next
+/// start.
 ///
-/// When the disk cannot keep up or is full, journals fill, and requests are refused with 503 (`ledger_behind`) as soon as the
+/// When the disk cannot keep up or is full, journals fill, and requests are refused with 503 (`ledger_behind`) as soon
+/// as the
 /// ends of those in flight would no longer fit. Nothing that was accepted goes unrecorded.
 final class LiveLedger: Sendable {
     private static let batch = 4096

@@ -9,7 +9,8 @@ import WaitFree
 import Workload
 import Yard
 
-/// Gives one event loop's requests to the fleet's mesh and to the baseline's, and brings their outcomes to the loop's front
+/// Gives one event loop's requests to the fleet's mesh and to the baseline's, and brings their outcomes to the loop's
+/// front
 /// end. All methods run on the loop.
 final class LiveScheduler: SequenceScheduler {
     /// Outcomes taken from each cell before sockets get a turn.

@@ -147,7 +147,8 @@ final class LiveYard: Sendable {
             instances: Int64(plan.instances), keepsPromise: tally.keepsPromise)
     }
 
-    /// A step that is under way counts as busy to its end, which may lie a little after the window; the window covers it.
+    /// A step that is under way counts as busy to its end, which may lie a little after the window; the window covers
+    /// it.
     private func coveringWindow(_ window: Int64, _ activities: [PoolActivity]) -> Int64 {
         zip(plan.pools, activities).reduce(max(0, window)) { longest, pool in
             let perReplica = pool.1.busyPicoseconds / Int128(max(1, pool.0.replicas))

@@ -1,5 +1,6 @@
 //===----------------------------------------------------------------------===//
-// The trainyard_ family: fleet and baseline, cost and energy, and the daemon itself. Clean under `promtool check metrics`.
+// The trainyard_ family: fleet and baseline, cost and energy, and the daemon itself. Clean under `promtool check
+// metrics`.
 //===----------------------------------------------------------------------===//
 
 import Catalog

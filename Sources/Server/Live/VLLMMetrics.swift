@@ -6,7 +6,8 @@ import Engine
 import Fleet
 import NIOCore
 
-/// The part of vLLM 0.33's family that a fleet model can know: names, labels and buckets are vLLM's. Their colons are not lint-clean, so they stay on the serving listener.
+/// The part of vLLM 0.33's family that a fleet model can know: names, labels and buckets are vLLM's. Their colons are
+/// not lint-clean, so they stay on the serving listener.
 extension MetricsView {
     /// One engine of the page: a pool of the fleet, or a cell.
     private struct ServedEngine {

@@ -16,7 +16,8 @@ enum ExpositionFormat: Sendable {
         }
     }
 
-    /// What an `Accept` header prefers. Anything that does not name OpenMetrics gets the format that every scraper reads.
+    /// What an `Accept` header prefers. Anything that does not name OpenMetrics gets the format that every scraper
+    /// reads.
     init(accept: String?) {
         self = accept?.contains("application/openmetrics-text") == true ? .openMetrics : .prometheus
     }

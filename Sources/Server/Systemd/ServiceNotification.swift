@@ -6,7 +6,8 @@ import Glibc
 
 /// The notification socket of the service manager that started this process, if there is one.
 ///
-/// The protocol is one datagram of `KEY=value` lines to the socket named by `NOTIFY_SOCKET`; a name that begins with `@`
+/// The protocol is one datagram of `KEY=value` lines to the socket named by `NOTIFY_SOCKET`; a name that begins with
+/// `@`
 /// lies in the abstract namespace. Without a manager every call does nothing, so callers need not ask.
 public struct ServiceNotification: Sendable {
     private let path: [UInt8]?
@@ -80,7 +81,8 @@ public struct InheritedSockets: Equatable, Sendable {
     }
     public var sockets: [Socket]
 
-    /// - Parameters: values of `LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES`. Sockets meant for another process are not ours.
+    /// - Parameters: values of `LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES`. Sockets meant for another process are
+    /// not ours.
     public init(listenProcessID: String?, count: String?, names: String?, ownProcessID: Int32) {
         guard let listenProcessID, Int32(listenProcessID) == ownProcessID, let count, let number = Int32(count),
             number > 0,

@@ -56,7 +56,8 @@ public final class CellPort {
         for frontEnd in 0..<mesh.frontEnds where outboxes.isClear(frontEnd: frontEnd) {
             let inbox = mesh.inbox(frontEnd: frontEnd, cell: number)
             while let message = inbox.peek() {
-                // A request that came in after the caller read its clock waits for the next turn: nothing begins before it arrived.
+                // A request that came in after the caller read its clock waits for the next turn: nothing begins before
+                // it arrived.
                 if case .submit(let request) = message, request.arrivalNanoseconds > nowNanoseconds { break }
                 _ = inbox.pop()
                 take(message, at: nowNanoseconds)

@@ -59,7 +59,8 @@ import Testing
     }
 
     @Test func recordsSurviveTheProcess() throws {
-        // Unmapping writes nothing that was not in the pages already, so closing stands in for dying; the kill test does the rest.
+        // Unmapping writes nothing that was not in the pages already, so closing stands in for dying; the kill test
+        // does the rest.
         let path = folder + "/j"
         do {
             let journal = try LedgerJournal(path: path, capacity: 64)

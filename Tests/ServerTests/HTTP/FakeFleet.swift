@@ -10,7 +10,8 @@ import Workload
 
 @testable import Server
 
-/// Plays the fleet: finishes each request after `delay`, with one token event for each `gap` if it streams, or holds it until told.
+/// Plays the fleet: finishes each request after `delay`, with one token event for each `gap` if it streams, or holds it
+/// until told.
 final class FakeScheduler: SequenceScheduler {
     struct Behaviour: Sendable {
         var holds = false

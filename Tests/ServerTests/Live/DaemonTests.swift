@@ -224,7 +224,8 @@ import Yard
         }
     }
 
-    /// Two replicas of one pool, each on a port of its own: what comes in at a port runs there, and its metrics count it.
+    /// Two replicas of one pool, each on a port of its own: what comes in at a port runs there, and its metrics count
+    /// it.
     @Test func everyReplicaHasItsOwnPort() async throws {
         let first = try RunningDaemon.freePort()
         try await withDaemon("time_scale: max\nfleet_view: { first_port: \(first) }") { daemon in

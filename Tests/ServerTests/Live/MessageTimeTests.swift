@@ -11,7 +11,8 @@ import Yard
 @testable import Server
 
 @Suite struct MessageTimeTests {
-    /// A front end stamps a request after the cell's thread has read its clock: the request must not begin before it arrived.
+    /// A front end stamps a request after the cell's thread has read its clock: the request must not begin before it
+    /// arrived.
     @Test func aRequestFromTheFutureWaitsForItsTime() throws {
         let plan = try DaemonPlan(DaemonConfiguration(yaml: RunningDaemon.fleets, file: "test.yaml"))
         let mesh = try Mesh(frontEnds: 1, cells: 1)
