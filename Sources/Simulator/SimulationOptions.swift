@@ -39,8 +39,8 @@ public struct SimulationOptions: Sendable {
     public var pinned = false
     /// In a fleet of several cells, front ends see the cells' load as of the start of the present window of virtual
     /// time. nil: 10 ms, and 100 ms for more than 16 cells, where a cell's memory then stays in the processor's cache
-    /// for longer. Windows of 1 ms to 1 s change TTFT and TPOT percentiles of 1,024 and of 62,500 replicas by up to 1
-    /// %.
+    /// for longer. Measured on 1,024 replicas in 8 cells,
+    /// windows of 1 ms to 1 s against one exact cell: TTFT p50 and p99 move by about 1 %, TPOT p99 by up to 9 %.
     public var windowNanoseconds: Int64?
     public var cellChoice = CellChoice()
     /// By tenant; each front end enforces its share.
