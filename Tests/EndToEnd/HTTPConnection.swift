@@ -25,7 +25,7 @@ final class HTTPConnection {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, length) == 0 }
         }
         guard connected else {
-            close(descriptor)
+            // All is initialised, so `deinit` closes the socket.
             throw Broken(description: "cannot connect to 127.0.0.1:\(port)")
         }
         var limit = timeval(tv_sec: 60, tv_usec: 0)
