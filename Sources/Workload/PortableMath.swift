@@ -62,6 +62,29 @@ enum PortableMath {
         return Double(sign: .plus, exponent: Int(k), significand: result)
     }
 
+    /// P(normal deviate > x), to a relative error of 1.2e-7: half of erfc(x / sqrt 2) by the Chebyshev fit of Press et
+    /// al., Numerical Recipes, section 6.2.
+    static func normalTail(_ x: Double) -> Double {
+        let z = abs(x) / 1.4142135623730951
+        let t = 1 / (1 + 0.5 * z)
+        let coefficients = (
+            -1.26551223, 1.00002368, 0.37409196, 0.09678418, -0.18628806, 0.27886807, -1.13520398, 1.48851587,
+            -0.82215223, 0.17087277
+        )
+        var sum = coefficients.9
+        sum = sum * t + coefficients.8
+        sum = sum * t + coefficients.7
+        sum = sum * t + coefficients.6
+        sum = sum * t + coefficients.5
+        sum = sum * t + coefficients.4
+        sum = sum * t + coefficients.3
+        sum = sum * t + coefficients.2
+        sum = sum * t + coefficients.1
+        sum = sum * t + coefficients.0
+        let tail = t * exp(sum - z * z) / 2
+        return x >= 0 ? tail : 1 - tail
+    }
+
     /// `x` to the power `y`, for positive `x`.
     static func power(_ x: Double, _ y: Double) -> Double { exp(y * ln(x)) }
 

@@ -16,43 +16,60 @@ public struct SessionModel: Sendable {
             self.medianSeconds = medianSeconds
             self.sigma = sigma
         }
-
-        var meanSeconds: Double { medianSeconds * PortableMath.exp(sigma * sigma / 2) }
     }
 
     /// Prompt heads (system prompts, tool definitions) in use, and the tokens of each.
-    public var heads: Int
-    public var headTokens: LengthLaw
+    public let heads: Int
+    public let headTokens: LengthLaw
     /// Tokens that the first turn adds to the head, and that each later turn adds to the context.
-    public var firstTurnTokens: LengthLaw
-    public var laterTurnTokens: LengthLaw
-    public var outputTokens: LengthLaw
+    public let firstTurnTokens: LengthLaw
+    public let laterTurnTokens: LengthLaw
+    public let outputTokens: LengthLaw
     /// Probability that a turn is followed by another: the number of turns is geometric with mean 1 / (1 - p).
-    public var continueProbability: Double
+    public let continueProbability: Double
     /// Pauses from the arrival of a turn to the arrival of the next; they include the time that serving takes.
-    public var gaps: [Gap]
+    public let gaps: [Gap]
     /// When prompt and output would exceed this, the context is compacted: it starts again from the head, as a fresh
     /// context.
-    public var maxContextTokens: Int32
+    public let maxContextTokens: Int32
 
-    /// Mean number of turns.
-    var meanTurns: Double { 1 / (1 - continueProbability) }
-    var meanGapSeconds: Double {
-        gaps.reduce(0) { $0 + $1.weight * $1.meanSeconds } / gaps.reduce(0) { $0 + $1.weight }
+    /// Sum of the gaps' weights.
+    let gapWeight: Double
+    /// Tokens that a later turn and its answer add to the context, in the mean.
+    let meanGrowthTokens: Double
+
+    init(
+        heads: Int, headTokens: LengthLaw, firstTurnTokens: LengthLaw, laterTurnTokens: LengthLaw,
+        outputTokens: LengthLaw, continueProbability: Double, gaps: [Gap], maxContextTokens: Int32
+    ) {
+        precondition((0..<1).contains(continueProbability) && !gaps.isEmpty && heads > 0)
+        self.heads = heads
+        self.headTokens = headTokens
+        self.firstTurnTokens = firstTurnTokens
+        self.laterTurnTokens = laterTurnTokens
+        self.outputTokens = outputTokens
+        self.continueProbability = continueProbability
+        self.gaps = gaps
+        self.maxContextTokens = maxContextTokens
+        gapWeight = gaps.reduce(0) { $0 + $1.weight }
+        meanGrowthTokens = laterTurnTokens.mean + outputTokens.mean
     }
 }
 
 /// Requests of sessions under a `SessionModel`.
 ///
 /// Sessions begin as an arrival process; every session that waits for its next turn is one 32-byte entry of a heap, so
-/// memory is proportional to the open sessions (rate x probability of another turn x mean gap). Under a constant rate
-/// the generator starts in equilibrium: sessions that began before time 0 are there with the residual of their gap, so
+/// memory is proportional to the sessions that this run has opened and that go on before its end. Under a constant rate
+/// the generator starts in equilibrium: turns of sessions that began before time 0 come as `EarlierSessions` says, so
 /// that the rate and the reuse are right from the first second.
 final class SessionSource: RequestSource {
     private let model: SessionModel
     private let options: WorkloadOptions
     private var clock: ArrivalClock
     private var nextStart: Int64?
+    /// Sessions from before the run, and when the next of them is heard of; nil when there are none.
+    private var earlier: EarlierSessions?
+    private var nextEarlier: Int64?
     private var random: RandomStream
     private var heap = SessionHeap()
     private var nextSession: UInt64 = 1
@@ -62,7 +79,6 @@ final class SessionSource: RequestSource {
     private let headTag: UInt32
     private let endNanoseconds: Int64
     private let limit: Int
-    private let totalGapWeight: Double
     private let shortens: Bool
     private(set) var reading = ReadingCounts()
 
@@ -70,7 +86,6 @@ final class SessionSource: RequestSource {
     ///   - rate: mean requests per second, over all turns.
     ///   - tag: number of this source among those of a mix; its random streams, sessions and heads are its own.
     init(_ model: SessionModel, rate: Double, options: WorkloadOptions, tag: UInt64 = 0) {
-        precondition((0..<1).contains(model.continueProbability) && !model.gaps.isEmpty && model.heads > 0)
         self.model = model
         self.options = options
         random = RandomStream(seed: options.seed, stream: RandomUse.sessions + 16 * tag)
@@ -78,7 +93,6 @@ final class SessionSource: RequestSource {
         headTag = UInt32(tag) << 24
         endNanoseconds = options.durationSeconds.map(nanoseconds) ?? .max
         limit = options.limit ?? .max
-        totalGapWeight = model.gaps.reduce(0) { $0 + $1.weight }
         shortens = options.maxPrompt != nil || options.maxOutput != nil || options.maxTotal != nil
         var heads: [Int32] = []
         for _ in 0..<model.heads { heads.append(model.headTokens.draw(&random)) }
@@ -92,28 +106,46 @@ final class SessionSource: RequestSource {
             clock = ArrivalClock(law: .atOnce, rate: 1, random: arrivals)
         } else {
             clock = ArrivalClock(law: options.arrivals ?? .poisson, rate: rate * starts, random: arrivals)
-            beginInEquilibrium(rate: rate)
+            earlier = EarlierSessions(
+                of: model, rate: rate,
+                random: RandomStream(seed: options.seed, stream: RandomUse.earlierSessions + 16 * tag))
+            nextEarlier = earlier?.nextNanoseconds()
         }
         nextStart = clock.next().map(nanoseconds)
     }
 
     func next() throws(WorkloadError) -> Request? {
         guard reading.accepted < limit else { return nil }
-        let waiting = heap.first
-        if let waiting, waiting.time <= nextStart ?? .max {
-            guard waiting.time < endNanoseconds else { return nil }
+        let start = nextStart ?? .max
+        let old = nextEarlier ?? .max
+        if let waiting = heap.first, waiting.time <= min(start, old) {
             heap.removeFirst()
             return turn(of: waiting)
         }
-        guard let start = nextStart, start < endNanoseconds else { return nil }
+        guard min(start, old) < endNanoseconds else { return nil }
+        if old <= start {
+            nextEarlier = earlier?.nextNanoseconds()
+            return turn(of: earlierSession(at: old))
+        }
         nextStart = clock.next().map(nanoseconds)
-        return turn(of: newSession(at: start))
+        return turn(of: newSession(at: start, head: drawHead(&random)))
     }
 
-    private func newSession(at time: Int64) -> SessionHeap.Entry {
+    private func drawHead(_ random: inout RandomStream) -> UInt32 {
+        model.heads == 1 ? 0 : UInt32(random.below(UInt64(model.heads)))
+    }
+
+    private func newSession(at time: Int64, head: UInt32) -> SessionHeap.Entry {
         defer { nextSession += 1 }
-        let head = model.heads == 1 ? 0 : UInt32(random.below(UInt64(model.heads)))
         return SessionHeap.Entry(time: time, session: nextSession | sessionTag, contextTokens: 0, head: head)
+    }
+
+    /// A session from before the run, with the context that its earlier turns have left.
+    private func earlierSession(at time: Int64) -> SessionHeap.Entry {
+        let head = drawHead(&random)
+        var entry = newSession(at: time, head: head)
+        entry.contextTokens = model.contextInEquilibrium(head: headTokens[Int(head)], &random)
+        return entry
     }
 
     /// The request of a session's next turn; the turn after it, if there is one, is put in the heap.
@@ -140,63 +172,11 @@ final class SessionSource: RequestSource {
         reading.accepted += 1
         if random.unit() < model.continueProbability {
             entry.contextTokens = prompt + output
-            entry.time += nanoseconds(drawGapSeconds())
-            heap.insert(entry)
+            entry.time += nanoseconds(model.drawGapSeconds(&random))
+            // What comes after the end of the run is never asked for.
+            if entry.time < endNanoseconds { heap.insert(entry) }
         }
         return request
-    }
-
-    private func drawGapSeconds() -> Double {
-        var pick = random.unit() * totalGapWeight
-        for gap in model.gaps.dropLast() {
-            pick -= gap.weight
-            if pick < 0 { return gap.medianSeconds * PortableMath.exp(gap.sigma * random.normal()) }
-        }
-        let last = model.gaps[model.gaps.count - 1]
-        return last.medianSeconds * PortableMath.exp(last.sigma * random.normal())
-    }
-
-    /// Fills the heap with the sessions that are waiting at a moment of the stationary process.
-    ///
-    /// Their mean number is rate x p x mean gap (Little's law). A gap that covers a given moment is length-biased: kind
-    /// i with probability proportional to weight x mean, its length lognormal with the median e^(sigma^2) times larger,
-    /// and the moment uniform within it. The number of turns already taken is geometric with the same p, because turns
-    /// have no memory of how many came before.
-    private func beginInEquilibrium(rate: Double) {
-        let waiting = Int((rate * model.continueProbability * model.meanGapSeconds).rounded())
-        let biasedTotal = model.gaps.reduce(0) { $0 + $1.weight * $1.meanSeconds }
-        let growth = model.laterTurnTokens.mean + model.outputTokens.mean
-        for _ in 0..<waiting {
-            var pick = random.unit() * biasedTotal
-            var gap = model.gaps[0]
-            for candidate in model.gaps {
-                gap = candidate
-                pick -= candidate.weight * candidate.meanSeconds
-                if pick < 0 { break }
-            }
-            let length = gap.medianSeconds * PortableMath.exp(gap.sigma * gap.sigma + gap.sigma * random.normal())
-            var entry = newSession(at: nanoseconds(min(length * random.unit(), 1e9)))
-            entry.contextTokens = contextInEquilibrium(head: headTokens[Int(entry.head)], growthPerTurn: growth)
-            heap.insert(entry)
-        }
-    }
-
-    /// Context of a session that has taken a geometric number of turns. Beyond 8 turns the growth of the others is
-    /// taken at its mean; whole compactions are taken out.
-    private func contextInEquilibrium(head: Int32, growthPerTurn: Double) -> Int32 {
-        var turns = 1
-        if model.continueProbability > 0 {
-            turns += Int(min(PortableMath.ln(random.positiveUnit()) / PortableMath.ln(model.continueProbability), 1e6))
-        }
-        var context =
-            Double(head) + Double(model.firstTurnTokens.draw(&random)) + Double(model.outputTokens.draw(&random))
-        for _ in 1..<max(2, min(turns, 9)) where turns > 1 {
-            context += Double(model.laterTurnTokens.draw(&random)) + Double(model.outputTokens.draw(&random))
-        }
-        if turns > 9 { context += Double(turns - 9) * growthPerTurn }
-        let room = Double(model.maxContextTokens - head)
-        let beyondHead = context - Double(head)
-        return head + Int32(max(1, beyondHead - (beyondHead / room).rounded(.down) * room))
     }
 }
 

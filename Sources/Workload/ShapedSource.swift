@@ -163,4 +163,5 @@ enum RandomUse {
     static let lengths: UInt64 = 2
     static let sessions: UInt64 = 3
     static let order: UInt64 = 4
+    static let earlierSessions: UInt64 = 5
 }
