@@ -273,12 +273,18 @@ extension Mixer {
         switch self {
         case .attention(let shape):
             let window = shape.window.map { ", window \($0)" } ?? ""
+            let indexer = shape.indexer.map { ", \($0.selectedTokens) tokens selected" } ?? ""
             return
-                "attention \(shape.heads) heads, \(shape.keyValueHeads) key-value heads of \(shape.headDimension)\(window)"
+                "attention \(shape.heads) heads, \(shape.keyValueHeads) key-value heads of \(shape.headDimension)\(window)\(indexer)"
         case .latentAttention(let shape):
             let indexer = shape.indexer.map { ", \($0.selectedTokens) tokens selected" } ?? ""
             return
                 "latent attention \(shape.heads) heads, rank \(shape.keyValueRank) + \(shape.rotaryDimension)\(indexer)"
+        case .compressedAttention(let shape):
+            let entries = shape.tokensPerEntry.map { ", an entry for \($0) tokens" } ?? ""
+            let indexer = shape.indexer.map { ", \($0.selectedTokens) tokens selected" } ?? ""
+            return
+                "compressed attention \(shape.heads) heads of \(shape.entryDimension), window \(shape.window)\(entries)\(indexer)"
         case .linearAttention(let shape):
             return
                 "linear attention \(shape.keyHeads) key and \(shape.valueHeads) value heads of \(shape.keyDimension) x \(shape.valueDimension)"

@@ -19,6 +19,18 @@ struct ArchitectureTraits: Sendable {
     var learnedPositions: Int?
     /// Every how many layers one attends to everything, when the configuration does not list them.
     var fullAttentionEvery: Int?
+    /// A gate on the output of attention.
+    var gate = Gate.none
+    /// One learned sink for each head.
+    var hasSinks = false
+
+    enum Gate: Sendable {
+        case none
+        /// One for each head.
+        case perHead
+        /// As wide as the queries.
+        case full
+    }
 
     enum QueryKeyNorm: Sendable {
         case none
@@ -35,7 +47,9 @@ struct ArchitectureTraits: Sendable {
         let likeLlama = [
             "llama", "mistral", "ministral", "ministral3", "mixtral", "seed_oss", "smollm3", "granite", "granitemoe",
             "internlm3", "minicpm", "ernie4_5", "ernie4_5_moe", "hunyuan_v1_dense", "helium", "llama4_text", "llama4",
-            "phi3", "yi", "baichuan", "exaone", "mistral4",
+            "phi3", "yi", "baichuan", "exaone", "mistral4", "cwm", "hyperclovax", "iquestcoder", "granitemoeshared",
+            "solar_open", "minicpm3", "youtu", "internlm2", "bailing_moe", "bailing_moe_v2", "dots1", "aquila",
+            "phi4mm", "phi4_multimodal", "phi3_v", "aria_text", "orthus",
         ]
         for name in likeLlama { table[name] = llama }
         for name in ["qwen2", "qwen2_moe", "qwen2_vl", "qwen2_5_vl", "qwen2_5_vl_text", "qwen2_5_omni_text"] {
@@ -44,11 +58,24 @@ struct ArchitectureTraits: Sendable {
         for name in ["qwen3", "qwen3_moe", "qwen3_vl_text", "qwen3_vl_moe_text"] {
             table[name] = ArchitectureTraits(queryKeyNorm: .perHead)
         }
-        table["hunyuan_v1_dense"] = ArchitectureTraits(queryKeyNorm: .perHead)
-        table["gpt_oss"] = ArchitectureTraits(inputBias: true, outputBias: true)
+        for name in ["hunyuan_v1_dense", "hunyuan_v1_moe", "dots1", "exaone_moe", "hy_v3", "qwen3_omni_moe_text"] {
+            table[name] = ArchitectureTraits(queryKeyNorm: .perHead)
+        }
+        for name in ["minimax_m3", "minimax_m3_vl_text", "minimax_m3_vl"] {
+            table[name] = ArchitectureTraits(queryKeyNorm: .perHead)
+        }
+        table["minimax_text_01"] = llama
+        table["minimax_m1"] = llama
+        table["minimax"] = llama
+        for name in ["qwen", "mimo", "chatglm"] { table[name] = ArchitectureTraits(inputBias: true) }
+        for name in ["olmoe", "flex_olmo", "olmo_hybrid"] { table[name] = ArchitectureTraits(queryKeyNorm: .allHeads) }
+        for name in ["granite_swa", "granitemoe_swa"] { table[name] = ArchitectureTraits(hasSinks: true) }
+        table["afmoe"] = ArchitectureTraits(norms: 4, queryKeyNorm: .perHead, gate: .full)
+        table["gpt_oss"] = ArchitectureTraits(inputBias: true, outputBias: true, hasSinks: true)
         table["glm"] = ArchitectureTraits(inputBias: true)
         table["glm4"] = ArchitectureTraits(inputBias: true, norms: 4)
-        table["glm4_moe"] = ArchitectureTraits()
+        table["glm4v_text"] = ArchitectureTraits(inputBias: true, norms: 4)
+        for name in ["glm4_moe", "glm4v_moe_text"] { table[name] = llama }
         table["minimax_m2"] = ArchitectureTraits(queryKeyNorm: .allHeads)
         table["gemma"] = ArchitectureTraits(tiesByDefault: true)
         for name in ["gemma2", "vaultgemma"] {
@@ -66,7 +93,7 @@ struct ArchitectureTraits: Sendable {
         table["arcee"] = ArchitectureTraits(isGated: false)
         table["apertus"] = ArchitectureTraits(isGated: false, queryKeyNorm: .perHead)
         table["exaone4"] = ArchitectureTraits(queryKeyNorm: .perHead, fullAttentionEvery: 4)
-        for name in ["cohere", "cohere2"] {
+        for name in ["cohere", "cohere2", "cohere2_moe"] {
             table[name] = ArchitectureTraits(norms: 1, tiesByDefault: true, fullAttentionEvery: 4)
         }
         table["phimoe"] = ArchitectureTraits(inputBias: true, outputBias: true, normBias: true)
@@ -91,7 +118,7 @@ struct ArchitectureTraits: Sendable {
         table["gpt_neox"] = ArchitectureTraits(
             inputBias: true, outputBias: true, isGated: false, feedForwardBias: true, normBias: true
         )
-        for name in ["gpt2", "gpt_bigcode"] {
+        for name in ["gpt2", "gpt_bigcode", "openai-gpt", "gpt-sw3"] {
             table[name] = classic
             table[name]?.learnedPositions = 0
         }
@@ -99,17 +126,34 @@ struct ArchitectureTraits: Sendable {
             table[name] = classic
             table[name]?.learnedPositions = 2
         }
-        table["gptj"] = ArchitectureTraits(isGated: false, feedForwardBias: true, norms: 1, normBias: true)
+        table["xglm"] = classic
+        table["gpt_neo"] = classic
+        table["gpt_neo"]?.inputBias = false
+        table["gpt_neo"]?.learnedPositions = 0
+        for name in ["gptj", "codegen"] {
+            table[name] = ArchitectureTraits(isGated: false, feedForwardBias: true, norms: 1, normBias: true)
+        }
+        table["mpt"] = ArchitectureTraits(isGated: false, tiesByDefault: true)
+        table["nanochat"] = ArchitectureTraits(isGated: false, norms: 0)
         table["falcon"] = ArchitectureTraits(isGated: false, norms: 1, normBias: true, tiesByDefault: true)
         return table
     }()
 
     /// Model types that code of their own reads.
     static let special = [
-        "deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2", "glm4_moe_lite", "glm_moe_dsa", "qwen3_next",
-        "qwen3_5",
-        "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text", "granitemoehybrid", "nemotron_h", "falcon_h1", "lfm2",
-        "recurrent_gemma", "gemma4", "gemma4_text", "minimax",
+        "deepseek_v2", "deepseek_v3", "deepseek_v32", "deepseek_v4", "deepseek_ref", "kimi_k2", "kimi_linear",
+        "bailing_hybrid", "longcat_flash", "glm4_moe_lite", "glm_moe_dsa", "axk1", "qwen3_next", "qwen3_5",
+        "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text", "granitemoehybrid", "nemotron_h", "nemotron-nas", "deci",
+        "falcon_h1", "falcon_mamba", "mamba", "mamba2", "bamba", "jamba", "lfm2", "lfm2_moe", "recurrent_gemma",
+        "gemma3n_text", "gemma4", "gemma4_text", "gemma4_unified_text", "mimo_v2_flash", "step3p5", "step3p7",
+        "laguna", "mllama_text_model", "zaya", "dbrx",
+    ]
+
+    /// Model types that have an encoder or generate no tokens one by one, which a decoder's step table cannot describe.
+    static let withoutDecoder: Set<String> = [
+        "albert", "bart", "bert", "blip", "blip-2", "clip", "clip_text_model", "deberta", "deberta-v2", "distilbert",
+        "electra", "longt5", "m2m_100", "marian", "mbart", "modernbert", "mt5", "pegasus", "roberta", "siglip",
+        "switch_transformers", "t5", "t5gemma", "umt5", "vit", "wav2vec2", "whisper", "xlm-roberta",
     ]
 }
 
@@ -119,7 +163,8 @@ extension HuggingFaceConfig {
         let traits = try traits
         let hidden = try hidden
         let layers = try layers(traits)
-        let storage = try storage
+        let hasExperts = layers.contains { if case .mixture = $0.feedForward { true } else { false } }
+        let storage = try storage(hasExperts: hasExperts)
         let positions = try maximumPositions
         var other = hidden * (traits.normBias ? 2 : 1)
         if traits.norms == 0 { other = 0 }
@@ -130,15 +175,17 @@ extension HuggingFaceConfig {
             }
             other += (positions + extra) * hidden
         }
+        if modelType == "openai-gpt" { other -= 2 * hidden }
         other += try otherElements(hidden: hidden, layers: layers.count)
         let tied = try flag(
             "tie_word_embeddings", default: Self.flag(document.root, "tie_word_embeddings") ?? traits.tiesByDefault)
         return Model(
             id: id, architecture: architecture, source: source, grade: grade, date: date, hidden: hidden,
-            vocabulary: try count("vocab_size"), hasTiedEmbeddings: tied, maximumPositions: positions,
+            vocabulary: try count("vocab_size", "padded_vocab_size"), hasTiedEmbeddings: tied,
+            maximumPositions: positions,
             otherElements: other, layers: layers,
             predictionLayers: try optional("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules") ?? 0,
-            nativePrecision: storage.all, nativeExpertPrecision: storage.experts
+            nativePrecision: storage.all, nativeExpertPrecision: storage.experts, note: noteOnDefaults
         )
     }
 
@@ -150,35 +197,57 @@ extension HuggingFaceConfig {
         get throws(CatalogError) {
             if let found = ArchitectureTraits.byModelType[modelType] { return found }
             switch modelType {
-            case "gemma4", "gemma4_text":
+            case "gemma4", "gemma4_text", "gemma4_unified_text", "gemma3n_text":
                 return ArchitectureTraits(norms: 4, queryKeyNorm: .perHead, tiesByDefault: true, fullAttentionEvery: 6)
-            case "recurrent_gemma": return ArchitectureTraits(tiesByDefault: true)
-            case "lfm2": return ArchitectureTraits(queryKeyNorm: .perHead, tiesByDefault: true)
+            case "recurrent_gemma", "mamba", "falcon_mamba": return ArchitectureTraits(tiesByDefault: true)
+            case "lfm2", "lfm2_moe": return ArchitectureTraits(queryKeyNorm: .perHead, tiesByDefault: true)
             case "qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text":
-                return ArchitectureTraits(queryKeyNorm: .perHead)
+                return ArchitectureTraits(queryKeyNorm: .perHead, gate: .full)
+            case "step3p5", "step3p7", "laguna": return ArchitectureTraits(queryKeyNorm: .perHead, gate: .perHead)
+            case "zaya": return ArchitectureTraits(tiesByDefault: true)
+            case let type where ArchitectureTraits.withoutDecoder.contains(type):
+                throw unsupported(
+                    "is not the configuration of a decoder; only language models that make one token after another are served"
+                )
             case let type where ArchitectureTraits.special.contains(type): return ArchitectureTraits()
             default:
+                // The nearest known type, where one is near; all of them would be a page.
                 let known = Array(ArchitectureTraits.byModelType.keys).sorted() + ArchitectureTraits.special
-                let hint = suggestion(for: modelType, among: known)
-                throw CatalogError(
-                    .unsupportedArchitecture,
-                    "\(document.file):\((text[key: "model_type"] ?? text).line): unknown architecture: \"model_type\" is "
-                        + "\"\(modelType)\" (\(architecture))\(hint)"
-                )
+                let hint = nearestName(to: modelType, among: known).map { "; did you mean '\($0)'?" } ?? ""
+                throw unsupported("is an architecture that is not known\(hint)")
             }
         }
     }
 
+    private func unsupported(_ what: String) -> CatalogError {
+        let line = (text[key: "model_type"] ?? text).line
+        return CatalogError(
+            .unsupportedArchitecture,
+            "\(document.file):\(line): \"model_type\" \"\(modelType)\" (\(architecture)) \(what)")
+    }
+
     private func layers(_ traits: ArchitectureTraits) throws(CatalogError) -> [Layer] {
         switch modelType {
-        case "deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2", "glm4_moe_lite", "glm_moe_dsa":
+        case "deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2", "glm4_moe_lite", "glm_moe_dsa", "axk1":
             return try latentAttentionLayers()
+        case "deepseek_v4", "deepseek_ref": return try compressedAttentionLayers()
+        case "kimi_linear", "bailing_hybrid": return try deltaAttentionLayers()
+        case "longcat_flash": return try doubleLayers()
         case "nemotron_h": return try nemotronHybridLayers()
+        case "nemotron-nas", "deci": return try searchedLayers()
         case "falcon_h1": return try falconHybridLayers()
-        case "lfm2": return try shortConvolutionLayers(traits)
+        case "bamba", "jamba": return try periodicHybridLayers()
+        case "mamba", "falcon_mamba", "mamba2": return try stateSpaceLayers()
+        case "lfm2", "lfm2_moe": return try shortConvolutionLayers(traits)
         case "recurrent_gemma": return try recurrentLayers()
         case "granitemoehybrid": return try graniteHybridLayers()
-        case "gemma4", "gemma4_text": return try gemma4Layers()
+        case "gemma4", "gemma4_text", "gemma4_unified_text": return try gemma4Layers()
+        case "gemma3n_text": return try gemma3nLayers()
+        case "mimo_v2_flash": return try twoKindsOfHeads()
+        case "step3p5", "step3p7", "laguna": return try headsByLayer(traits)
+        case "mllama_text_model": return try crossAttentionLayers(traits)
+        case "zaya": return try convolvedAttentionLayers()
+        case "dbrx": return try databricksLayers()
         default: return try attentionLayers(traits)
         }
     }

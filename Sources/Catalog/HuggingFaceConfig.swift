@@ -10,6 +10,10 @@ struct HuggingFaceConfig {
     let text: JSONNode
     let modelType: String
     let architecture: String
+    /// What transformers takes for keys that a nested configuration leaves out; empty at the root, where it writes all.
+    let defaults: [String: Int]
+    /// `hf_quant_config.json`, where one lies beside the configuration.
+    var quantizationBeside: JSONDocument?
 
     /// Objects that multimodal configurations keep the language model in, in the order they are looked for.
     private static let nestedKeys = ["text_config", "llm_config", "language_config", "thinker_config"]
@@ -20,14 +24,19 @@ struct HuggingFaceConfig {
             throw document.problem(at: root, "a model configuration is an object; found \(root.kindName)")
         }
         var text = root
+        var isNested = false
         // thinker_config holds a text_config of its own, so go down until there is nothing nested.
         while let inner = Self.nestedKeys.lazy.compactMap({ text[key: $0] }).first, case .object = inner.value {
             text = inner
+            isNested = true
         }
         self.text = text
         var architecture: String?
         for node in [root, text] {
-            if let names = node[key: "architectures"], let first = try document.array(names).first {
+            // transformers writes null where a nested part has no class of its own.
+            if let names = node[key: "architectures"], names.value != .null,
+                let first = try document.array(names).first
+            {
                 if architecture == nil { architecture = try document.string(first) }
             }
         }
@@ -37,6 +46,29 @@ struct HuggingFaceConfig {
         }
         modelType = try document.string(type)
         self.architecture = architecture ?? modelType
+        defaults = isNested ? NestedDefaults.byModelType[modelType] ?? [:] : [:]
+    }
+
+    /// A group of settings inside this configuration, read by the same rules; nil when there is none.
+    func group(_ key: String) -> HuggingFaceConfig? {
+        guard let inner = node(key), case .object = inner.value else { return nil }
+        return HuggingFaceConfig(part: inner, of: self)
+    }
+
+    /// A part of `whole` that is itself an object.
+    init(part: JSONNode, of whole: HuggingFaceConfig) {
+        document = whole.document
+        text = part
+        modelType = whole.modelType
+        architecture = whole.architecture
+        defaults = [:]
+    }
+
+    /// Names the defaults that were taken; nil when the file says everything.
+    var noteOnDefaults: String? {
+        let taken = defaults.keys.filter { !has($0) }.sorted()
+        if taken.isEmpty { return nil }
+        return "not in the file, so transformers' defaults for \(modelType): \(taken.joined(separator: ", "))"
     }
 
     // MARK: Keys
@@ -68,7 +100,7 @@ struct HuggingFaceConfig {
     }
 
     private func optionalCount(_ keys: [String], least: Int) throws(CatalogError) -> Int? {
-        guard let found = first(of: keys) else { return nil }
+        guard let found = first(of: keys) else { return defaults[keys[0]] }
         let number = try document.integer(found)
         // Counts below the smallest limit need no look at which it is.
         let most = number < 1 << 10 ? 1 << 10 : Self.largest(keys[0])
@@ -86,7 +118,9 @@ struct HuggingFaceConfig {
         case "hidden_size": 1 << 18
         case "vocab_size", "vocab_size_per_layer_input": 1 << 26
         case "max_position_embeddings": 1 << 40
-        case "num_local_experts", "n_shared_experts", "num_experts_per_tok": 1 << 12
+        case "num_local_experts", "n_shared_experts", "num_experts_per_tok", "zero_expert_num": 1 << 12
+        case "hc_mult", "altup_num_inputs", "mamba_expand", "expansion_ratio": 1 << 6
+        case "o_groups": 1 << 12
         case let key where key.contains("head") || key.contains("_d_") || key.contains("rank"): 1 << 14
         default: 1 << 20
         }
@@ -117,19 +151,50 @@ struct HuggingFaceConfig {
     func counts(_ key: String) throws(CatalogError) -> [Int]? {
         guard let found = node(key) else { return nil }
         var numbers: [Int] = []
-        for element in try document.array(found) { numbers.append(try document.integer(element)) }
+        for element in try document.array(found) {
+            let number = try document.integer(element)
+            guard (0...1 << 20).contains(number) else {
+                throw document.problem(at: element, "\(number) in \"\(key)\"; expected 0 to \(1 << 20)")
+            }
+            numbers.append(number)
+        }
         return numbers
+    }
+
+    /// One word for each layer; entries beyond the last belong to prediction layers.
+    func layerWords(_ key: String) throws(CatalogError) -> [String]? {
+        guard let found = try words(key) else { return nil }
+        return try oneForEachLayer(found, key)
+    }
+
+    /// One number for each layer; entries beyond the last belong to prediction layers.
+    func layerCounts(_ key: String) throws(CatalogError) -> [Int]? {
+        guard let found = try counts(key) else { return nil }
+        return try oneForEachLayer(found, key)
+    }
+
+    private func oneForEachLayer<Entry>(_ entries: [Entry], _ key: String) throws(CatalogError) -> [Entry] {
+        let count = try layerCount
+        let predicted = try optional("num_nextn_predict_layers", "num_mtp_modules", "num_mtp_layers") ?? 0
+        guard entries.count >= count, entries.count <= count + predicted else {
+            throw document.problem(at: node(key) ?? text, "\"\(key)\" has \(entries.count) entries for \(count) layers")
+        }
+        return Array(entries.prefix(count))
     }
 
     // MARK: What every architecture has
 
-    var hidden: Int { get throws(CatalogError) { try count("hidden_size", "n_embd", "d_model") } }
+    var hidden: Int { get throws(CatalogError) { try count("hidden_size", "n_embd", "d_model", "n_embed") } }
 
     var layerCount: Int {
         get throws(CatalogError) { try count("num_hidden_layers", "n_layer", "num_layers", "n_layers") }
     }
 
-    var heads: Int { get throws(CatalogError) { try count("num_attention_heads", "n_head", "num_heads") } }
+    var heads: Int {
+        get throws(CatalogError) {
+            try count("num_attention_heads", "n_head", "num_heads", "n_heads", "attention_heads")
+        }
+    }
 
     /// As many as there are query heads where nothing is said.
     var keyValueHeads: Int {
@@ -176,7 +241,13 @@ extension Model {
             throw CatalogError(.unreadable, "\(file): cannot be read")
         }
         let document = try JSONDocument(parsing: data, file: file)
-        let config = try HuggingFaceConfig(document: document, root: document.root)
+        var config = try HuggingFaceConfig(document: document, root: document.root)
+        let besidePath =
+            String(file[..<(file.lastIndex(of: "/").map(file.index(after:)) ?? file.startIndex)])
+            + "hf_quant_config.json"
+        if let data = FileManager.default.contents(atPath: besidePath) {
+            config.quantizationBeside = try JSONDocument(parsing: data, file: besidePath)
+        }
         self = try config.model(
             id: file, source: "Hugging Face configuration \(file)", grade: .published, date: nil
         )

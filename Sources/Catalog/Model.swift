@@ -124,9 +124,7 @@ extension Model {
     public func keyValueElements(contextTokens: Int) -> Int {
         layerGroups.reduce(0) { sum, group in
             sum + group.count
-                * group.layer.mixers.reduce(0) {
-                    $0 + $1.keyValueElementsPerToken * Swift.min(contextTokens, $1.window ?? contextTokens)
-                }
+                * group.layer.mixers.reduce(0) { $0 + $1.keyValueElements(contextTokens: contextTokens) }
         }
     }
 

@@ -37,6 +37,10 @@ struct LayerProfile: Sendable, Hashable {
         var window: Int?
         /// The block stores no entries of its own.
         var sharesEntries: Bool
+        /// Tokens that one entry stands for.
+        var tokensPerEntry: Double = 1
+        /// What a query does not see stays in the cache: tokens are picked, they do not slide out of a window.
+        var keepsUnseen = false
     }
 
     init(_ group: LayerGroup, hidden: Int) {
@@ -45,6 +49,7 @@ struct LayerProfile: Sendable, Hashable {
         for mixer in layer.mixers {
             mixerElements += Double(mixer.elements(hidden: hidden))
             stateElements += Double(mixer.stateElements)
+            attentions += Self.indexers(of: mixer)
             switch mixer {
             case .attention(let shape):
                 attentions.append(
@@ -53,8 +58,9 @@ struct LayerProfile: Sendable, Hashable {
                         entryHeads: max(1, shape.keyValueHeads),
                         valuesPerEntryHead: Double(shape.headDimension + shape.valueDimension),
                         workPerPair: Double(shape.headDimension + shape.valueDimension),
-                        window: shape.window,
-                        sharesEntries: shape.sharesKeyValues
+                        window: shape.indexer?.selectedTokens ?? shape.window,
+                        sharesEntries: shape.sharesKeyValues,
+                        keepsUnseen: shape.indexer != nil
                     )
                 )
             case .latentAttention(let shape):
@@ -67,9 +73,11 @@ struct LayerProfile: Sendable, Hashable {
                         valuesPerEntryHead: entry,
                         workPerPair: Double(shape.plainDimension + shape.rotaryDimension + shape.valueDimension),
                         window: shape.indexer?.selectedTokens,
-                        sharesEntries: false
+                        sharesEntries: false,
+                        keepsUnseen: shape.indexer != nil
                     )
                 )
+            case .compressedAttention(let shape): attentions += Self.parts(of: shape)
             case .linearAttention, .stateSpace, .recurrence: break
             }
         }
@@ -87,5 +95,39 @@ struct LayerProfile: Sendable, Hashable {
             reductions += 1
         case nil: break
         }
+    }
+
+    /// The window of single tokens and, beside it, the compressed entries.
+    private static func parts(of shape: CompressedAttention) -> [AttentionProfile] {
+        let local = AttentionProfile(
+            queryHeads: Double(shape.heads), entryHeads: 1, valuesPerEntryHead: Double(shape.entryDimension),
+            workPerPair: 2 * Double(shape.entryDimension), window: shape.window, sharesEntries: false)
+        guard let tokensPerEntry = shape.tokensPerEntry else { return [local] }
+        var compressed = local
+        compressed.window = shape.indexer?.selectedTokens
+        compressed.tokensPerEntry = Double(tokensPerEntry)
+        compressed.keepsUnseen = true
+        return [local, compressed]
+    }
+
+    /// An indexer scores every key before it reads any value.
+    private static func indexers(of mixer: Mixer) -> [AttentionProfile] {
+        var tokensPerEntry = 1.0
+        let indexer: Indexer?
+        switch mixer {
+        case .attention(let shape): indexer = shape.indexer
+        case .latentAttention(let shape): indexer = shape.indexer
+        case .compressedAttention(let shape):
+            indexer = shape.indexer
+            tokensPerEntry = Double(shape.tokensPerEntry ?? 1)
+        case .linearAttention, .stateSpace, .recurrence: indexer = nil
+        }
+        guard let indexer, !indexer.isShared else { return [] }
+        let dimension = Double(indexer.headDimension)
+        return [
+            AttentionProfile(
+                queryHeads: Double(indexer.heads), entryHeads: 1, valuesPerEntryHead: dimension,
+                workPerPair: dimension, window: nil, sharesEntries: false, tokensPerEntry: tokensPerEntry)
+        ]
     }
 }

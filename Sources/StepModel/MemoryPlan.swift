@@ -96,9 +96,8 @@ struct MemoryPlan: Sendable, Hashable {
             for attention in layer.attentions where !attention.sharesEntries {
                 let heads = Double(
                     (attention.entryHeads + operators.parallelism.tensor - 1) / operators.parallelism.tensor)
-                values +=
-                    Double(layer.count) * heads * attention.valuesPerEntryHead
-                    * min(tokens, Double(attention.window ?? .max))
+                let kept = attention.keepsUnseen ? tokens : min(tokens, Double(attention.window ?? .max))
+                values += Double(layer.count) * heads * attention.valuesPerEntryHead * kept / attention.tokensPerEntry
             }
         }
         return values * operators.keyValuePrecision.bytesPerElement / Double(operators.parallelism.pipeline)

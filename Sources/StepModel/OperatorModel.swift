@@ -151,7 +151,9 @@ struct OperatorModel: Sendable {
         for layer in layers {
             var work = Work()
             for attention in layer.attentions {
-                let seen = min(context, Double(attention.window ?? .max)) / Double(parallelism.context)
+                let seen =
+                    min(context, Double(attention.window ?? .max)) / attention.tokensPerEntry
+                    / Double(parallelism.context)
                 let entryHeads = Double((attention.entryHeads + parallelism.tensor - 1) / parallelism.tensor)
                 let bytes = share * seen * entryHeads * attention.valuesPerEntryHead * keyValuePrecision.bytesPerElement
                 let heads = attention.queryHeads / tensor
@@ -182,11 +184,14 @@ struct OperatorModel: Sendable {
         for layer in layers {
             var work = Work()
             for attention in layer.attentions {
-                let seen = attention.window.map { min(pairs, tokens * Double($0)) } ?? pairs
+                let seen =
+                    (attention.window.map { min(pairs, tokens * Double($0)) } ?? pairs) / attention.tokensPerEntry
                 let arithmetic =
                     2 * seen * attention.queryHeads / tensor * attention.workPerPair / split / device.peak(.sixteen)
                 let entryHeads = Double((attention.entryHeads + parallelism.tensor - 1) / parallelism.tensor)
-                let read = min(context, Double(attention.window ?? .max)) * entryHeads * attention.valuesPerEntryHead
+                let read =
+                    min(context, Double(attention.window ?? .max)) / attention.tokensPerEntry * entryHeads
+                    * attention.valuesPerEntryHead
                 let memory = read * keyValuePrecision.bytesPerElement / split / device.bytesPerSecond
                 work.computeSeconds += arithmetic
                 work.memorySeconds += memory

@@ -209,24 +209,43 @@ struct HuggingFaceConfigTests {
 
     @Test("stored precision")
     func precision() throws {
-        func stored(_ extra: String) throws -> (Precision, Precision?) {
-            let read = try model("{\"model_type\": \"llama\", \(extra), \(Self.small)}")
+        func stored(_ extra: String, experts: Bool = false) throws -> (Precision, Precision?) {
+            let type = experts ? "\"mixtral\", \"num_local_experts\": 4, \"num_experts_per_tok\": 2" : "\"llama\""
+            let read = try model("{\"model_type\": \(type), \(extra), \(Self.small)}")
             return (read.nativePrecision, read.nativeExpertPrecision)
         }
         #expect(try stored("\"torch_dtype\": \"float32\"") == (.fp32, nil))
         #expect(try stored("\"torch_dtype\": \"bfloat16\"") == (.bf16, nil))
         #expect(try stored("\"quantization_config\": {\"quant_method\": \"fp8\"}") == (.fp8, nil))
-        #expect(try stored("\"quantization_config\": {\"quant_method\": \"mxfp4\"}") == (.bf16, .mxfp4))
+        let mxfp4 = "\"quantization_config\": {\"quant_method\": \"mxfp4\"}"
+        #expect(try stored(mxfp4, experts: true) == (.bf16, .mxfp4))
+        #expect(try stored(mxfp4) == (.mxfp4, nil))
+        #expect(try stored("\"expert_dtype\": \"fp4\"", experts: true) == (.bf16, .mxfp4))
         #expect(try stored("\"quantization_config\": {\"quant_method\": \"awq\", \"bits\": 4}") == (.int4, nil))
         #expect(try stored("\"quantization_config\": {\"quant_method\": \"gptq\", \"bits\": 8}") == (.int8, nil))
         #expect(
             try stored("\"quantization_config\": {\"quant_method\": \"modelopt\", \"quant_algo\": \"NVFP4\"}")
                 == (.nvfp4, nil))
+        let mixed = """
+            "quantization_config": {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": {
+            "a.self_attn.q_proj": {"quant_algo": "FP8"}, "a.self_attn.k_proj": {"quant_algo": "FP8"},
+            "a.mlp.gate_proj": {"quant_algo": "W4A16_NVFP4"}, "a.experts": {"quant_algo": "MXFP8"}}}
+            """
+        #expect(try stored(mixed) == (.mxfp8, nil))
+        #expect(try stored(mixed, experts: true) == (.nvfp4, .mxfp8))
+        for (method, precision) in [
+            ("\"quant_method\": \"bitsandbytes\", \"load_in_4bit\": true", Precision.int4),
+            ("\"quant_method\": \"bitsandbytes\", \"load_in_8bit\": true", .int8),
+            ("\"quant_method\": \"auto-round\", \"bits\": 4", .int4),
+            ("\"quant_method\": \"quark\", \"global_quant_config\": {\"weight\": {\"dtype\": \"fp4\"}}", .mxfp4),
+        ] {
+            #expect(try stored("\"quantization_config\": {\(method)}") == (precision, nil), "\(method)")
+        }
         func packed(_ weights: String, ignore: String) throws -> (Precision, Precision?) {
             let groups = "\"config_groups\": {\"group_0\": {\"weights\": {\(weights)}}}"
             return try stored(
-                "\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \(groups), \"ignore\": [\(ignore)]}"
-            )
+                "\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \(groups), \"ignore\": [\(ignore)]}",
+                experts: true)
         }
         #expect(try packed("\"num_bits\": 8, \"type\": \"float\"", ignore: "\"lm_head\"") == (.fp8, nil))
         #expect(
