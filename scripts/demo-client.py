@@ -2,9 +2,9 @@
 
 usage: demo-client.py URL TRAINYARD FLEET
 
-Lists the models, gets one chat completion whole and several streamed ones with usage, then asks the simulator for the same
-requests on the same fleet. Exits with 1 when a streamed request's TTFT is more than 5 ms from the simulated one, or its TPOT
-more than 5 %.
+Lists the models, gets one chat completion whole and several streamed ones with usage, then asks the simulator for the
+same requests on the same fleet. Each is sent a few times and the fastest counts, because other work on the machine only
+adds time. Exits with 1 when a TTFT is more than 5 ms from the simulated one, or a TPOT more than 5 %.
 """
 
 import json
@@ -18,6 +18,7 @@ import openai
 TTFT_TOLERANCE_SECONDS = 0.005
 TPOT_TOLERANCE = 0.05
 OUTPUT_TOKENS = 96
+TRIES = 3
 
 
 def streamed(client, model, prompt):
@@ -80,8 +81,10 @@ def main():
 
     failures = 0
     for number, words in enumerate((8, 200, 900)):
-        prompt = f"Train {number}: " + " ".join(f"car{number}x{word}" for word in range(words))
-        ttft, tpot, prompt_tokens, output_tokens = streamed(client, model, prompt)
+        # A first word of its own for each, so that no prefix cache shortens the prefill.
+        cars = " ".join(f"car{number}x{word}" for word in range(words))
+        prompts = [f"Train {number}.{attempt}: {cars}" for attempt in range(TRIES)]
+        ttft, tpot, prompt_tokens, output_tokens = min(streamed(client, model, prompt) for prompt in prompts)
         model_ttft, model_tpot = simulated(trainyard, fleet, prompt_tokens, output_tokens)
         close = (
             abs(ttft - model_ttft) <= TTFT_TOLERANCE_SECONDS and abs(tpot - model_tpot) <= TPOT_TOLERANCE * model_tpot
