@@ -18,6 +18,7 @@ let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistog
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
@@ -42,6 +43,7 @@ let ground: [Target] = [
     .systemLibrary(name: "CNuma", pkgConfig: "numa", providers: [.apt(["libnuma-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CHost", cSettings: [.define("_GNU_SOURCE")]),
+    .target(name: "CSocket", cSettings: [.define("_GNU_SOURCE")]),
     .target(name: "CCatalogData", exclude: ["data"]),
     // for tests only
     .target(name: "CCoroutine", path: "Tests/CCoroutine"),
@@ -59,7 +61,7 @@ let rooms: [[Target]] = [
     room("StepModel", ["CCatalogData", "Catalog"]),
     room("Workload", ["CZlib", "Spelling"]),
     // floor 3
-    room("Engine", ["StepModel", "Workload"], tests: ["CAllocationCount"]),
+    room("Engine", ["CHost", "StepModel", "Workload"], tests: ["CAllocationCount"]),
     // floor 4
     room("Yard", ["Engine", "WaitFree", "HostTopology", "StepModel", "Workload"]),
     // floor 5
@@ -81,7 +83,8 @@ let rooms: [[Target]] = [
         ]
     ),
     room("Validation", ["CZlib", "Engine", "StepModel", "Workload", "Catalog", "Spelling"]),
-    room("LoadGenerator", ["Workload", nioCore, nioHTTP1, nioPosix, nioSSL, histogram]),
+    room(
+        "LoadGenerator", ["Workload", "CHost", "CSocket", nioCore, nioEmbedded, nioPosix, nioSSL, histogram]),
 ]
 
 let mains: [Target] = [

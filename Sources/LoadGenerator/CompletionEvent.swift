@@ -22,6 +22,9 @@ struct CompletionEvent {
     var usage: Usage?
     /// `usage` is there but its counts are not whole numbers from 0.
     var hasMalformedUsage = false
+    /// Where the bytes of its output are when that is one string and nothing else: between the quotes.
+    private(set) var text: Range<Int>?
+    private var outputs = 0
 
     init(parsing json: Field) throws(JSONFault) {
         var scanner = JSONScanner(json)
@@ -42,6 +45,7 @@ struct CompletionEvent {
             }
         }
         try scanner.end()
+        if outputs != 1 || isFinal || usage != nil || isError || hasMalformedUsage { text = nil }
     }
 
     private mutating func choice(_ scanner: inout JSONScanner) throws(JSONFault) {
@@ -50,10 +54,10 @@ struct CompletionEvent {
         try scanner.object { (key, value) throws(JSONFault) in
             if key.spells("delta") || key.spells("message"), value.isObject() {
                 try value.object { (part, content) throws(JSONFault) in
-                    if try CompletionEvent.isOutput(part, &content) { output = true }
+                    if try isOutput(part, &content) { output = true }
                 }
             } else if key.spells("text"), value.isString() {
-                if try !value.string().isEmpty { output = true }
+                if try isText(&value) { output = true }
             } else if key.spells("finish_reason"), value.isString() {
                 _ = try value.string()
                 final = true
@@ -66,12 +70,12 @@ struct CompletionEvent {
     }
 
     /// Takes one part of a message: whether it is output that is not empty.
-    private static func isOutput(_ part: Field, _ value: inout JSONScanner) throws(JSONFault) -> Bool {
+    private mutating func isOutput(_ part: Field, _ value: inout JSONScanner) throws(JSONFault) -> Bool {
         if part.spells("content") || part.spells("reasoning_content") || part.spells("reasoning")
             || part.spells("refusal"),
             value.isString()
         {
-            return try !value.string().isEmpty
+            return try isText(&value)
         }
         if part.spells("tool_calls"), value.isArray() {
             var calls = 0
@@ -79,10 +83,21 @@ struct CompletionEvent {
                 calls += 1
                 try call.skip()
             }
+            outputs += calls
             return calls > 0
         }
         try value.skip()
         return false
+    }
+
+    /// Takes a string of the output: whether it is not empty.
+    private mutating func isText(_ value: inout JSONScanner) throws(JSONFault) -> Bool {
+        let string = try value.string()
+        guard !string.isEmpty else { return false }
+        outputs += 1
+        // The scanner stands behind the closing quote.
+        text = outputs == 1 ? (value.offset - 1 - string.count)..<(value.offset - 1) : nil
+        return true
     }
 
     private static func usage(_ scanner: inout JSONScanner) throws(JSONFault) -> Usage {

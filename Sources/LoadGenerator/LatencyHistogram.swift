@@ -8,10 +8,8 @@ import Histogram
 public struct LatencyHistogram: Sendable {
     private static let largest: UInt64 = 3_600_000_000_000
 
-    private var histogram = Histogram<UInt64>(
-        lowestDiscernibleValue: 1, highestTrackableValue: LatencyHistogram.largest,
-        numberOfSignificantValueDigits: .three
-    )
+    /// A quarter of a megabyte, so made when there is something to record.
+    private var recorded: Histogram<UInt64>?
     /// Exact sums, for the mean and its error.
     private var sum = 0.0
     private var sumOfSquares = 0.0
@@ -20,11 +18,18 @@ public struct LatencyHistogram: Sendable {
 
     public init() {}
 
-    public var count: Int { Int(histogram.totalCount) }
+    public var count: Int { Int(recorded?.totalCount ?? 0) }
+
+    private static func empty() -> Histogram<UInt64> {
+        Histogram(
+            lowestDiscernibleValue: 1, highestTrackableValue: LatencyHistogram.largest,
+            numberOfSignificantValueDigits: .three)
+    }
 
     public mutating func record(_ nanoseconds: Int64) {
         let value = max(0, nanoseconds)
-        histogram.record(min(UInt64(value), LatencyHistogram.largest))
+        if recorded == nil { recorded = LatencyHistogram.empty() }
+        recorded?.record(min(UInt64(value), LatencyHistogram.largest))
         let number = Double(value)
         sum += number
         sumOfSquares += number * number
@@ -34,7 +39,9 @@ public struct LatencyHistogram: Sendable {
 
     /// Adds all that `other` recorded; the result is the same as if everything had been recorded here.
     public mutating func merge(_ other: LatencyHistogram) {
-        histogram.add(other.histogram)
+        guard let others = other.recorded else { return }
+        if recorded == nil { recorded = LatencyHistogram.empty() }
+        recorded?.add(others)
         sum += other.sum
         sumOfSquares += other.sumOfSquares
         smallest = min(smallest, other.smallest)
@@ -53,9 +60,9 @@ public struct LatencyHistogram: Sendable {
     /// The value at `percentile` (0 to 100), in nanoseconds: the smallest recorded one (to three digits) that at least
     /// that share does not exceed.
     public func percentile(_ percentile: Double) -> Int64 {
-        guard count > 0 else { return 0 }
+        guard let recorded else { return 0 }
         if percentile >= 100 { return largestRecorded }
-        return min(Int64(histogram.valueAtPercentile(percentile)), largestRecorded)
+        return min(Int64(recorded.valueAtPercentile(percentile)), largestRecorded)
     }
 
     /// The 95 % confidence interval of a percentile, from the binomial law of the rank (independent observations
@@ -78,13 +85,13 @@ public struct LatencyHistogram: Sendable {
 
     /// Recorded values (upper ends of their buckets, in nanoseconds) and how often each was seen, rising.
     public var buckets: [(value: Int64, count: Int)] {
-        histogram.recordedValues().map { (Int64($0.value), Int($0.count)) }
+        recorded?.recordedValues().map { (Int64($0.value), Int($0.count)) } ?? []
     }
 
     /// The share of values at or below `nanoseconds`.
     public func share(upTo nanoseconds: Int64) -> Double {
-        guard count > 0 else { return 0 }
-        return histogram.percentileAtOrBelowValue(UInt64(max(0, min(nanoseconds, Int64(LatencyHistogram.largest)))))
+        guard let recorded else { return 0 }
+        return recorded.percentileAtOrBelowValue(UInt64(max(0, min(nanoseconds, Int64(LatencyHistogram.largest)))))
             / 100
     }
 }

@@ -67,7 +67,7 @@ public struct LoadConfiguration: Sendable {
     public var headers: [(name: String, value: String)] = []
     /// Asks the server to go on to `max_tokens` (a vLLM extension), so that outputs have the lengths of the workload.
     public var ignoresEndOfSequence = false
-    /// Event loops, one thread each.
+    /// Loops, one thread each.
     public var threads = 1
     /// Most connections at once, over all threads.
     public var largestConnectionCount = 16_384
@@ -85,6 +85,8 @@ public struct LoadConfiguration: Sendable {
     /// Server certificates are verified against the system's roots, or this PEM file.
     public var verifiesCertificates = true
     public var rootCertificatePath: String?
+    /// Answers are timed by when the kernel took in their bytes, not by when this client read them.
+    public var usesKernelTime = true
     /// Requests of which every detail is kept; of those beyond, only the histograms are.
     public var largestRecordCount = 2_000_000
     public var seed: UInt64 = 1

@@ -2,8 +2,7 @@
 // A load run from beginning to end.
 //===----------------------------------------------------------------------===//
 
-import NIOCore
-import NIOPosix
+import CSocket
 import NIOSSL
 public import Workload
 
@@ -83,17 +82,20 @@ public struct LoadSchedule: Sendable {
 
     /// One feed per worker. Turns of one session stay together, everything else goes round.
     func feeds(_ count: Int) -> [RequestFeed] {
+        guard count > 1 else { return [feed(of: requests, number: 0, of: 1)] }
         var shares: [[Request]] = Array(repeating: [], count: count)
         for (index, request) in requests.enumerated() {
             let session = request.prefix.session
             shares[session == 0 ? index % count : Int(RandomStream.mix(session) % UInt64(count))].append(request)
         }
-        return shares.enumerated().map { index, share in
-            guard let closedLoop else { return RequestFeed(share, pace: .open) }
-            var part = closedLoop
-            part.concurrency = closedLoop.concurrency / count + (index < closedLoop.concurrency % count ? 1 : 0)
-            return RequestFeed(share, pace: .closed(part), endNanoseconds: endNanoseconds)
-        }
+        return shares.enumerated().map { feed(of: $1, number: $0, of: count) }
+    }
+
+    private func feed(of share: [Request], number: Int, of count: Int) -> RequestFeed {
+        guard let closedLoop else { return RequestFeed(share, pace: .open) }
+        var part = closedLoop
+        part.concurrency = closedLoop.concurrency / count + (number < closedLoop.concurrency % count ? 1 : 0)
+        return RequestFeed(share, pace: .closed(part), endNanoseconds: endNanoseconds)
     }
 }
 
@@ -101,9 +103,8 @@ public struct LoadSchedule: Sendable {
 public final class LoadRun: @unchecked Sendable {
     public let schedule: LoadSchedule
     public let configuration: LoadConfiguration
-    private let group: MultiThreadedEventLoopGroup
     private let workers: [LoadWorker]
-    private let start: NIODeadline
+    private let start: Int64
     private let startCPU: Double
 
     /// Prepares the run: resolves the host, reads certificates, shares out the schedule. The clock starts here.
@@ -112,64 +113,53 @@ public final class LoadRun: @unchecked Sendable {
     ) throws(LoadError) {
         self.schedule = schedule
         self.configuration = configuration
-        let address: SocketAddress
-        do {
-            address = try SocketAddress.makeAddressResolvingHost(
-                configuration.target.host, port: configuration.target.port)
-        } catch {
-            throw LoadError("cannot find the host '\(configuration.target.host)': \(error)")
+        csocket_raise_descriptor_limit()
+        let address = try ServerAddress(resolving: configuration.target)
+        var tls: NIOSSLContext?
+        if configuration.target.usesTLS {
+            tls = try SecureSession.context(
+                verifies: configuration.verifiesCertificates, rootCertificatePath: configuration.rootCertificatePath)
         }
-        let tls = configuration.target.usesTLS ? try LoadRun.tlsContext(configuration) : nil
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.threads)
-        self.group = group
+        let prompts = PromptText(words, texts: configuration.prompts, seed: configuration.seed)
         let feeds = schedule.feeds(configuration.threads)
-        let start = NIODeadline.now() + .milliseconds(1)
-        self.start = start
+        start = csocket_now() + 200_000
         startCPU = LoadRun.processCPUSeconds()
-        workers = feeds.enumerated().map { index, feed in
-            LoadWorker(
-                loop: group.next(), configuration: configuration, address: address, tls: tls, words: words,
-                start: start,
-                feed: feed, number: index
-            )
+        var workers: [LoadWorker] = []
+        for (number, feed) in feeds.enumerated() {
+            workers.append(
+                LoadWorker(
+                    loop: try PollLoop(), configuration: configuration, address: address, tls: tls, prompts: prompts,
+                    start: start, feed: feed, number: number))
         }
-    }
-
-    private static func tlsContext(_ configuration: LoadConfiguration) throws(LoadError) -> NIOSSLContext {
-        var settings = TLSConfiguration.makeClientConfiguration()
-        if !configuration.verifiesCertificates { settings.certificateVerification = .none }
-        if let path = configuration.rootCertificatePath { settings.trustRoots = .file(path) }
-        do {
-            return try NIOSSLContext(configuration: settings)
-        } catch {
-            throw LoadError("TLS cannot be set up: \(error)")
-        }
+        self.workers = workers
     }
 
     /// Runs to the end of the schedule and of the last answer, and returns what was measured.
-    public func run() async throws -> LoadResult {
-        let futures = workers.map { worker in worker.loop.flatSubmit { worker.run() } }
-        for future in futures { try await future.get() }
+    public func run() async throws(LoadError) -> LoadResult {
+        for worker in workers { try worker.loop.start() }
+        await withTaskGroup(of: Void.self) { group in
+            for worker in workers { group.addTask { await worker.runToEnd() } }
+        }
+        let wall = Double(csocket_now() - start) / 1e9
+        let cpu = LoadRun.processCPUSeconds() - startCPU
         var measurements = LoadMeasurements()
         for worker in workers {
-            measurements.merge(try await worker.loop.submit { worker.measurements }.get())
+            if let part = await worker.loop.submit({ worker.measurements }) { measurements.merge(part) }
+            worker.loop.stop()
         }
-        let wall = Double(NIODeadline.now().uptimeNanoseconds - start.uptimeNanoseconds) / 1e9
-        let result = LoadResult(
+        return LoadResult(
             measurements: measurements, schedule: schedule, configuration: configuration, wallSeconds: wall,
-            cpuSeconds: LoadRun.processCPUSeconds() - startCPU
+            cpuSeconds: cpu
         )
-        try await group.shutdownGracefully()
-        return result
     }
 
-    /// How the run stands.
-    public func progress() async throws -> LoadProgress {
+    /// How the run stands; nil when it has ended.
+    public func progress() async -> LoadProgress? {
         var progress = LoadProgress()
-        progress.elapsedNanoseconds = Int64(NIODeadline.now().uptimeNanoseconds) - Int64(start.uptimeNanoseconds)
+        progress.elapsedNanoseconds = csocket_now() - start
         progress.scheduled = schedule.requests.count
         for worker in workers {
-            let part = try await worker.loop.submit { worker.progress }.get()
+            guard let part = await worker.loop.submit({ worker.progress }) else { return nil }
             progress.sent += part.sent
             progress.completed += part.completed
             progress.failed += part.failed
@@ -196,6 +186,14 @@ public final class LoadRun: @unchecked Sendable {
 }
 
 extension LoadWorker {
+    /// Runs this worker's share on its loop and waits for the end of it.
+    func runToEnd() async {
+        await withCheckedContinuation { continuation in
+            let started = loop.execute { self.run { continuation.resume() } }
+            precondition(started, "a loop takes tasks until it is stopped")
+        }
+    }
+
     /// This worker's part of the progress.
     var progress: LoadProgress {
         var progress = LoadProgress()

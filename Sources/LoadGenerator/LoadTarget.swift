@@ -29,6 +29,8 @@ public struct LoadTarget: Equatable, Sendable {
     public var port: Int
     /// Empty, or begins with `/` and does not end with it.
     public var pathPrefix: String
+    /// A Unix socket that is connected to instead of the host and the port.
+    public var socketPath: String?
 
     /// Parses `http[s]://HOST[:PORT][/PREFIX]`; a trailing `/v1`, as clients of OpenAI write it, is taken off.
     public init(parsing text: String) throws(LoadError) {
@@ -69,6 +71,9 @@ public struct LoadTarget: Equatable, Sendable {
             port = usesTLS ? 443 : 80
         }
     }
+
+    /// Where connections go, for messages.
+    var place: String { socketPath ?? hostHeader }
 
     /// `Host` header: the port is left out when it is the scheme's own.
     public var hostHeader: String {

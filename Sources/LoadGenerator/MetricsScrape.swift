@@ -2,8 +2,6 @@
 // What the server says of itself while it is loaded.
 //===----------------------------------------------------------------------===//
 
-import NIOCore
-
 /// Figures read from the server's metrics over the run.
 public struct ServerFigures: Codable, Equatable, Sendable {
     public var url: String

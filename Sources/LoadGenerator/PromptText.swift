@@ -2,7 +2,6 @@
 // Prompts: text with a wanted number of tokens, equal where the workload says that prompts are equal.
 //===----------------------------------------------------------------------===//
 
-import NIOCore
 import Workload
 
 /// The words that prompts are made of.
@@ -39,7 +38,7 @@ public struct WordList: Sendable {
 /// text exactly as far as the workload says that they share a prefix, and a server's prefix cache sees it.
 struct PromptText {
     private let words: [[UInt8]]
-    /// Words laid end to end twice, so that a stretch can be copied from any word on; where each word begins.
+    /// Words laid end to end, so that a stretch of them is one copy; where each begins.
     private let blob: [UInt8]
     private let starts: [Int32]
     private let seed: UInt64
@@ -54,7 +53,9 @@ struct PromptText {
         self.seed = seed
         var random = RandomStream(seed: seed, stream: 400)
         var blob: [UInt8] = []
+        blob.reserveCapacity(PromptText.blobWords * 8)
         var starts: [Int32] = []
+        starts.reserveCapacity(PromptText.blobWords + 1)
         for _ in 0..<PromptText.blobWords {
             starts.append(Int32(blob.count))
             blob += list.words[Int(random.below(UInt64(list.words.count)))]
@@ -64,10 +65,10 @@ struct PromptText {
         self.starts = starts
     }
 
-    /// Appends the prompt of `request` to `buffer`; it needs no escaping in JSON.
-    func write(_ request: Request, into buffer: inout ByteBuffer) {
+    /// Appends the prompt of `request` to `bytes`; it needs no escaping in JSON.
+    func write(_ request: Request, into bytes: inout [UInt8]) {
         if !texts.isEmpty {
-            buffer.writeBytes(texts[Int(request.id % UInt64(texts.count))])
+            bytes += texts[Int(request.id % UInt64(texts.count))]
             return
         }
         let total = Int(request.promptTokens)
@@ -76,38 +77,38 @@ struct PromptText {
         if let hashes = prefix.blockHashes, prefix.tokensPerHash > 0 {
             for block in 0..<Int(prefix.blockHashCount) where written < total {
                 let count = min(Int(prefix.tokensPerHash), total - written)
-                copy(count, from: hashes[block], into: &buffer)
+                copy(count, from: hashes[block], into: &bytes)
                 written += count
             }
         } else {
             let head = min(total, Int(prefix.sharedHeadTokens))
             if head > 0 {
-                copy(head, from: RandomStream.mix(UInt64(prefix.sharedHead) &+ 0x5851_F42D), into: &buffer)
+                copy(head, from: RandomStream.mix(UInt64(prefix.sharedHead) &+ 0x5851_F42D), into: &bytes)
                 written = head
             }
             if prefix.session != 0 {
                 // Everything after the head belongs to the session: turn n + 1 begins with the text of turn n.
-                copy(total - written, from: RandomStream.mix(prefix.session &+ 0x1405_7B7E_F767_814F), into: &buffer)
+                copy(total - written, from: RandomStream.mix(prefix.session &+ 0x1405_7B7E_F767_814F), into: &bytes)
                 return
             }
         }
-        copy(total - written, from: RandomStream.mix(request.id ^ seed &+ 0xDA94_2042_E4DD_58B5), into: &buffer)
+        copy(total - written, from: RandomStream.mix(request.id ^ seed &+ 0xDA94_2042_E4DD_58B5), into: &bytes)
     }
 
     /// Appends `count` words that follow from `key`: the first eight spell the key, the rest is a stretch of the blob
     /// that it picks.
-    private func copy(_ count: Int, from key: UInt64, into buffer: inout ByteBuffer) {
+    private func copy(_ count: Int, from key: UInt64, into bytes: inout [UInt8]) {
         var left = count
         var bits = key
         while left > 0, left > count - 8 {
-            buffer.writeBytes(words[Int(bits % UInt64(words.count))])
+            bytes += words[Int(bits % UInt64(words.count))]
             bits /= UInt64(words.count)
             left -= 1
         }
         var position = Int(RandomStream.mix(key) % UInt64(PromptText.blobWords))
         while left > 0 {
             let stretch = min(left, PromptText.blobWords - position)
-            buffer.writeBytes(blob[Int(starts[position])..<Int(starts[position + stretch])])
+            bytes += blob[Int(starts[position])..<Int(starts[position + stretch])]
             left -= stretch
             position = 0
         }

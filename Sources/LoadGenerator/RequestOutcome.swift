@@ -16,6 +16,8 @@ public enum RequestStatus: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     case truncated
     /// What came is not HTTP, not an event stream or not JSON.
     case garbage
+    /// A whole answer where a stream was asked for: its tokens have no times.
+    case notStreamed
     /// An HTTP status other than 200.
     case httpError
     /// An error inside a stream that had begun.

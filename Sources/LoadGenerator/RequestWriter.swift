@@ -2,7 +2,6 @@
 // Requests as bytes of HTTP/1.1.
 //===----------------------------------------------------------------------===//
 
-import NIOCore
 import Workload
 
 /// Writes the HTTP request for each request of the workload. All that does not change is encoded once.
@@ -12,9 +11,8 @@ struct RequestWriter {
     private let bodyMiddle: [UInt8]
     private let bodyEnd: [UInt8]
     private let prompts: PromptText
-    private let allocator = ByteBufferAllocator()
 
-    init(_ configuration: LoadConfiguration, words: WordList) {
+    init(_ configuration: LoadConfiguration, prompts: PromptText) {
         let target = configuration.target
         var lines = ["POST \(target.pathPrefix)\(configuration.endpoint.path) HTTP/1.1", "Host: \(target.hostHeader)"]
         lines += ["User-Agent: trainyard-load", "Content-Type: application/json"]
@@ -34,40 +32,46 @@ struct RequestWriter {
         if configuration.streams { end += ",\"stream\":true,\"stream_options\":{\"include_usage\":true}" }
         if configuration.ignoresEndOfSequence { end += ",\"ignore_eos\":true" }
         bodyEnd = Array((end + "}").utf8)
-        prompts = PromptText(words, texts: configuration.prompts, seed: configuration.seed)
+        self.prompts = prompts
     }
 
-    /// The bytes of `request`, head and body in one buffer.
-    func encode(_ request: Request) -> ByteBuffer {
-        var body = allocator.buffer(capacity: bodyStart.count + Int(request.promptTokens) * 8 + 160)
-        // The length of the body goes before it, so room is left for the head and what is not used of it is skipped.
+    /// Writes `request` into `bytes`, whose content is replaced; returns where it begins there.
+    ///
+    /// The length of the body stands before the body, so room is left for the head, and what is not used of it is
+    /// skipped.
+    func encode(_ request: Request, into bytes: inout [UInt8]) -> Int {
         let room = head.count + 24
-        body.moveWriterIndex(to: room)
-        body.moveReaderIndex(to: room)
-        body.writeBytes(bodyStart)
-        prompts.write(request, into: &body)
-        body.writeBytes(bodyMiddle)
-        RequestWriter.write(Int(request.outputTokens), into: &body)
-        if request.priority != 0 {
-            body.writeString(",\"priority\":\(request.priority)")
-        }
-        body.writeBytes(bodyEnd)
-        var digits = allocator.buffer(capacity: 24)
-        RequestWriter.write(body.readableBytes, into: &digits)
-        digits.writeStaticString("\r\n\r\n")
-        let start = room - digits.readableBytes - head.count
-        body.setBytes(head, at: start)
-        body.setBuffer(digits, at: start + head.count)
-        body.moveReaderIndex(to: start)
-        return body
+        bytes.removeAll(keepingCapacity: true)
+        bytes.append(contentsOf: repeatElement(0, count: room))
+        bytes += bodyStart
+        prompts.write(request, into: &bytes)
+        bytes += bodyMiddle
+        RequestWriter.write(Int(request.outputTokens), into: &bytes)
+        if request.priority != 0 { bytes += Array(",\"priority\":\(request.priority)".utf8) }
+        bytes += bodyEnd
+        return fillHead(of: &bytes, room: room)
     }
 
-    private static func write(_ number: Int, into buffer: inout ByteBuffer) {
+    /// Puts the head right before the body, which begins at `room`.
+    private func fillHead(of bytes: inout [UInt8], room: Int) -> Int {
+        var position = room - 4
+        bytes.replaceSubrange(position..<room, with: [13, 10, 13, 10])
+        var length = bytes.count - room
+        repeat {
+            position -= 1
+            bytes[position] = UInt8(48 + length % 10)
+            length /= 10
+        } while length > 0
+        bytes.replaceSubrange((position - head.count)..<position, with: head)
+        return position - head.count
+    }
+
+    private static func write(_ number: Int, into bytes: inout [UInt8]) {
         precondition(number >= 0)
         var divisor = 1
         while number / divisor >= 10 { divisor *= 10 }
         while divisor > 0 {
-            buffer.writeInteger(UInt8(48 + number / divisor % 10))
+            bytes.append(UInt8(48 + number / divisor % 10))
             divisor /= 10
         }
     }

@@ -21,9 +21,7 @@ struct StreamExchange: HTTPResponseSink {
     private(set) var retryAfterSeconds: Int?
     /// What was wrong, for people.
     private(set) var failure: String?
-    /// Gaps between events with output that the feed has found, to be recorded by the caller; a read seldom holds more
-    /// than a few.
-    private(set) var gaps: [Int64] = []
+    private let shared: SharedScratch
     private(set) var newOutputEvents = 0
     private(set) var sawFirstToken = false
 
@@ -36,10 +34,11 @@ struct StreamExchange: HTTPResponseSink {
     private var sawDone = false
     private var lastEvent: Int64 = -1
 
-    init(record: RequestRecord, streams: Bool, cancelAfterChunks: Int32) {
+    init(record: RequestRecord, streams: Bool, cancelAfterChunks: Int32, shared: SharedScratch) {
         self.record = record
         self.streams = streams
         self.cancelAfterChunks = cancelAfterChunks
+        self.shared = shared
     }
 
     /// Whether anything of a response has come.
@@ -47,8 +46,9 @@ struct StreamExchange: HTTPResponseSink {
 
     /// Forgets the gaps of the feed before.
     mutating func beginFeed(at time: Int64) {
-        now = time
-        gaps.removeAll(keepingCapacity: true)
+        // Time never runs backwards for a request, whatever clock its bytes were stamped by.
+        now = max(time, record.lastToken, record.dispatched)
+        shared.gaps.removeAll(keepingCapacity: true)
         newOutputEvents = 0
         sawFirstToken = false
     }
@@ -99,6 +99,10 @@ struct StreamExchange: HTTPResponseSink {
             }
             return
         }
+        if shared.template.matches(payload) {
+            lastEvent = now
+            return output()
+        }
         let event: CompletionEvent
         do throws(JSONFault) {
             event = try CompletionEvent(parsing: payload)
@@ -108,6 +112,7 @@ struct StreamExchange: HTTPResponseSink {
         if event.isError { return fail(.streamError, "an error in the stream: \(excerpt(payload))") }
         lastEvent = now
         note(event)
+        if let text = event.text { shared.template.learn(payload, text: text) }
         if event.hasOutput { output() }
     }
 
@@ -125,7 +130,7 @@ struct StreamExchange: HTTPResponseSink {
             sawFirstToken = true
         } else {
             let gap = now - record.lastToken
-            gaps.append(gap)
+            shared.gaps.append(gap)
             record.largestGap = max(record.largestGap, gap)
         }
         record.lastToken = now
@@ -142,9 +147,9 @@ struct StreamExchange: HTTPResponseSink {
             return fail(.garbage, "an answer that is not JSON (expected \(error.expected)): \(bodyExcerpt)")
         }
         if event.isError { return fail(.streamError, "an error with status 200: \(bodyExcerpt)") }
+        if streams { return fail(.notStreamed, "a whole answer where a stream was asked for: \(bodyExcerpt)") }
         note(event)
         if event.hasOutput { record.chunks = 1 }
-        if !streams { sawFinal = true }
         finish(at: now)
     }
 
@@ -191,12 +196,15 @@ struct StreamExchange: HTTPResponseSink {
     }
 
     /// The connection is gone before the answer was complete.
-    mutating func connectionLost(at time: Int64) {
-        now = time
+    ///
+    /// - Parameter reason: what the system says; nil where the server just closed it.
+    mutating func connectionLost(at time: Int64, _ reason: String?) {
+        now = max(now, time)
+        let cause = reason.map { " (\($0))" } ?? ""
         if hasBegun {
-            fail(.truncated, "the connection ended in the middle of the answer")
+            fail(.truncated, "the connection ended in the middle of the answer\(cause)")
         } else {
-            fail(.closed, "the connection ended before an answer began")
+            fail(.closed, "the connection ended before an answer began\(cause)")
         }
     }
 

@@ -10,7 +10,8 @@ import Workload
 /// A run against a server; `compare` sets two of its reports side by side.
 struct LoadCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "load", abstract: "Send a workload to an OpenAI-compatible server and measure what comes back.",
+        commandName: "load", _superCommandName: "trainyard",
+        abstract: "Send a workload to an OpenAI-compatible server and measure what comes back.",
         discussion: """
             Without --workload, requests of --prompt-tokens and --output-tokens go out at --rate (Poisson) or from --concurrency clients. \
             TTFT is the first output that is not empty; ITL every gap between outputs; TPOT (E2E - TTFT) / (output tokens - 1); \
@@ -60,6 +61,18 @@ struct LoadCommand: AsyncParsableCommand {
         }
         try output.write(search: found.trials, rate: found.rate)
         if found.rate == 0 { throw ExitCode(1) }
+    }
+}
+
+extension Trainyard {
+    /// The command that the arguments ask for.
+    ///
+    /// A load is recognised here already: going through the options of all commands takes longer than making a
+    /// connection does.
+    static func parseArguments() throws -> any ParsableCommand {
+        let arguments = CommandLine.arguments.dropFirst()
+        guard arguments.first == LoadCommand.configuration.commandName else { return try parseAsRoot() }
+        return try LoadCommand.parseAsRoot(Array(arguments.dropFirst()))
     }
 }
 

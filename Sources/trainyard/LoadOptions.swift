@@ -12,6 +12,9 @@ struct LoadServerOptions: ParsableArguments {
     @Option(help: "Server, as http://HOST:PORT or https://HOST.")
     var url: String?
 
+    @Option(help: "Unix socket to connect to; --url then only gives the Host header and the path.")
+    var unixSocket: String?
+
     @Option(help: "Model to ask for; default: the first that the server lists.")
     var model: String?
 
@@ -33,6 +36,9 @@ struct LoadServerOptions: ParsableArguments {
     @Option(help: "PEM file of roots to verify the server's certificate against.")
     var cacert: String?
 
+    @Flag(help: "Not offered: requests go out as HTTP/1.1, and this is an error that says so.")
+    var http2 = false
+
     @Flag(help: "Ask the server to go on to max_tokens (servers of vLLM's kind).")
     var ignoreEos = false
 
@@ -44,7 +50,13 @@ struct LoadServerOptions: ParsableArguments {
 
     func configuration() async throws -> LoadConfiguration {
         guard let url else { throw LoadError("say which server: --url http://HOST:PORT") }
-        let target = try LoadTarget(parsing: url)
+        var target = try LoadTarget(parsing: url)
+        target.socketPath = unixSocket
+        if http2 {
+            throw LoadError(
+                "--http2: this client speaks HTTP/1.1 only, a connection for every stream that is open; "
+                    + "put a proxy in front to load a server over HTTP/2")
+        }
         guard let endpoint = LoadEndpoint(rawValue: endpoint) else {
             throw LoadError("--endpoint is '\(endpoint)', where chat or completions was expected")
         }
@@ -56,7 +68,8 @@ struct LoadServerOptions: ParsableArguments {
         if let model {
             name = model
         } else {
-            name = try await ServerQuery.firstModel(target, headers: headers, verifiesCertificates: !insecure)
+            name = try await ServerQuery.firstModel(
+                target, headers: headers, verifiesCertificates: !insecure, rootCertificatePath: cacert)
         }
         var configuration = LoadConfiguration(target: target, model: name)
         configuration.endpoint = endpoint
@@ -157,8 +170,11 @@ struct LoadWorkloadOptions: ParsableArguments {
 
 /// How the client behaves.
 struct LoadClientOptions: ParsableArguments {
-    @Option(help: "Event loops, one thread each.")
+    @Option(help: "Threads that send and receive.")
     var threads = 1
+
+    @Option(help: "What times an answer: 'kernel', when its bytes came in, or 'client', when they were read.")
+    var timestamps = "kernel"
 
     @Option(help: "Most connections at once.")
     var connections = 16_384
@@ -203,6 +219,10 @@ struct LoadClientOptions: ParsableArguments {
         guard let limit = try? LatencyPromise(parsing: "e2e=\(timeout)").e2e else {
             throw LoadError("--timeout is '\(timeout)', where a time such as 600s was expected")
         }
+        guard ["kernel", "client"].contains(timestamps) else {
+            throw LoadError("--timestamps is '\(timestamps)', where kernel or client was expected")
+        }
+        configuration.usesKernelTime = timestamps == "kernel"
         configuration.threads = threads
         configuration.largestConnectionCount = max(connections, threads)
         configuration.requestTimeoutNanoseconds = limit

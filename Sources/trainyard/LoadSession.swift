@@ -65,7 +65,7 @@ struct LoadSession {
     private func show(_ run: LoadRun) async {
         while !Task.isCancelled {
             try? await Task.sleep(for: .milliseconds(500))
-            guard !Task.isCancelled, let progress = try? await run.progress() else { break }
+            guard !Task.isCancelled, let progress = await run.progress() else { break }
             FileHandle.standardError.write(Data(("\r\u{1B}[2K" + LoadLine.text(progress)).utf8))
         }
         FileHandle.standardError.write(Data("\r\u{1B}[2K".utf8))

@@ -18,6 +18,8 @@ enum MockBehaviour: Sendable {
     case status(Int, headers: String = "")
     /// Bytes as they are, then the connection is closed.
     case raw(String)
+    /// Bytes as they are, then a text every millisecond without end.
+    case drip(String, then: String)
     /// The connection is closed without a byte.
     case close
     /// Nothing at all.
@@ -145,6 +147,9 @@ private final class MockHandler: ChannelInboundHandler {
         case .raw(let text):
             write(context, text)
             context.close(promise: nil)
+        case .drip(let first, let text):
+            write(context, first)
+            drip(context, text)
         case .close: context.close(promise: nil)
         case .silence: break
         case .halfChunk(let chunks):
@@ -170,6 +175,12 @@ private final class MockHandler: ChannelInboundHandler {
                 stream(context, head, start, 0, 0, 3, .right)
             }
         }
+    }
+
+    private func drip(_ context: ChannelHandlerContext, _ text: String) {
+        guard context.channel.isActive else { return }
+        write(context, text)
+        context.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(1)) { self.drip(context, text) }
     }
 
     private let token =

@@ -1,4 +1,3 @@
-import NIOCore
 import Testing
 import Workload
 
@@ -8,9 +7,9 @@ import Workload
     private let text = PromptText(.common, seed: 3)
 
     private func words(_ request: Request) -> [Substring] {
-        var buffer = ByteBuffer()
-        text.write(request, into: &buffer)
-        return String(buffer: buffer).split(separator: " ", omittingEmptySubsequences: true)
+        var bytes: [UInt8] = []
+        text.write(request, into: &bytes)
+        return String(decoding: bytes, as: UTF8.self).split(separator: " ", omittingEmptySubsequences: true)
     }
 
     private func request(_ id: UInt64, _ tokens: Int32) -> Request {
@@ -67,7 +66,9 @@ import Workload
         var configuration = LoadConfiguration(target: try LoadTarget(parsing: "http://h:81/p"), model: "a\"b\\c")
         configuration.headers = [("Authorization", "Bearer k")]
         configuration.ignoresEndOfSequence = true
-        let written = String(buffer: RequestWriter(configuration, words: .common).encode(request(5, 3)))
+        var bytes = Array("what was written before".utf8)
+        let start = RequestWriter(configuration, prompts: text).encode(request(5, 3), into: &bytes)
+        let written = String(decoding: bytes[start...], as: UTF8.self)
         let parts = written.split(separator: "\r\n\r\n", maxSplits: 1)
         #expect(parts[0].hasPrefix("POST /p/v1/chat/completions HTTP/1.1\r\nHost: h:81\r\n"))
         #expect(parts[0].contains("\r\nAuthorization: Bearer k\r\n"))

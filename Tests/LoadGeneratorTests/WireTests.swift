@@ -83,7 +83,8 @@ private struct Collector: HTTPResponseSink {
             bytes[Int(random.below(UInt64(bytes.count)))] = UInt8(truncatingIfNeeded: random.next())
         }
         var parser = HTTPResponseParser()
-        var exchange = StreamExchange(record: RequestRecord(), streams: true, cancelAfterChunks: .max)
+        var exchange = StreamExchange(
+            record: RequestRecord(), streams: true, cancelAfterChunks: .max, shared: SharedScratch())
         exchange.beginFeed(at: 5)
         bytes.withUnsafeBufferPointer { piece in
             do throws(HTTPFault) {
@@ -92,7 +93,7 @@ private struct Collector: HTTPResponseSink {
                 exchange.fail(.garbage, "\(error.reason)")
             }
         }
-        if !parser.connectionEnded(&exchange) { exchange.connectionLost(at: 6) }
+        if !parser.connectionEnded(&exchange) { exchange.connectionLost(at: 6, nil) }
         #expect(exchange.isFinished, "seed \(seed)")
     }
 
