@@ -16,6 +16,7 @@ public struct Catalog: Sendable {
     private var acceleratorIndex = NameIndex()
     private var instanceIndex = NameIndex()
     private var modelIndex = NameIndex()
+    private var modelVariants = ModelVariantIndex()
     private var regionIndex = NameIndex()
     private var factIndex = NameIndex()
 
@@ -33,8 +34,17 @@ public struct Catalog: Sendable {
 
     public func fact(_ name: String) throws(CatalogError) -> Fact { try entry(name, facts, factIndex) }
 
-    /// A model of the catalogue by name.
-    public func model(_ name: String) throws(CatalogError) -> Model { try entry(name, models, modelIndex) }
+    /// A model of the catalogue by name. A checkpoint's name that adds to a model's what was done to it, such as
+    /// `-Instruct` or `-FP8`, gives the model's shape with its weights stored as the name says, and the note says so.
+    public func model(_ name: String) throws(CatalogError) -> Model {
+        if modelIndex.position(of: name) == nil {
+            let variant = ModelVariant(String(name.prefix(200)))
+            if let position = modelIndex.position(of: variant.name) ?? modelVariants.position(of: variant) {
+                return models[position].stored(in: variant.precision, called: String(name.prefix(200)))
+            }
+        }
+        return try entry(name, models, modelIndex)
+    }
 
     /// A model of the catalogue by name, or of a Hugging Face `config.json` by path. A path ends in `.json`, or begins
     /// with `/`, `./`, `../` or `~/`; anything else is a name.
@@ -123,6 +133,8 @@ public struct Catalog: Sendable {
 
     mutating func add(_ entry: Model, at place: String) throws(CatalogError) {
         try Self.add(entry, to: &models, &modelIndex, at: place)
+        guard let position = modelIndex.position(of: entry.id) else { return }
+        for name in [entry.id] + entry.aliases { modelVariants.insert(name, at: position) }
     }
 
     mutating func add(_ entry: Region, at place: String) throws(CatalogError) {

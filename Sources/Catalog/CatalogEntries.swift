@@ -148,7 +148,7 @@ extension Model {
         aliases = try reader.strings("aliases")
         publishedParameters = try reader.figure("publishedParameters")
         publishedActiveParameters = try reader.figure("publishedActiveParameters")
-        note = try reader.optionalString("note")
+        note = try reader.optionalString("note") ?? note
         try reader.finish()
     }
 }

@@ -49,7 +49,7 @@ struct ArchitectureTraits: Sendable {
             "internlm3", "minicpm", "ernie4_5", "ernie4_5_moe", "hunyuan_v1_dense", "helium", "llama4_text", "llama4",
             "phi3", "yi", "baichuan", "exaone", "mistral4", "cwm", "hyperclovax", "iquestcoder", "granitemoeshared",
             "solar_open", "minicpm3", "youtu", "internlm2", "bailing_moe", "bailing_moe_v2", "dots1", "aquila",
-            "phi4mm", "phi4_multimodal", "phi3_v", "aria_text", "orthus",
+            "deepseek", "phi4mm", "phi4_multimodal", "phi3_v", "aria_text", "orthus",
         ]
         for name in likeLlama { table[name] = llama }
         for name in ["qwen2", "qwen2_moe", "qwen2_vl", "qwen2_5_vl", "qwen2_5_vl_text", "qwen2_5_omni_text"] {
@@ -78,10 +78,9 @@ struct ArchitectureTraits: Sendable {
         for name in ["glm4_moe", "glm4v_moe_text"] { table[name] = llama }
         table["minimax_m2"] = ArchitectureTraits(queryKeyNorm: .allHeads)
         table["gemma"] = ArchitectureTraits(tiesByDefault: true)
-        for name in ["gemma2", "vaultgemma"] {
-            table[name] = ArchitectureTraits(norms: 4, tiesByDefault: true, fullAttentionEvery: 2)
-        }
-        table["vaultgemma"] = ArchitectureTraits(norms: 2, tiesByDefault: true, fullAttentionEvery: 2)
+        table["gemma2"] = ArchitectureTraits(norms: 4, tiesByDefault: true, fullAttentionEvery: 2)
+        // All of its layers attend to everything, whatever window it writes.
+        table["vaultgemma"] = ArchitectureTraits(tiesByDefault: true, fullAttentionEvery: 1)
         for name in ["gemma3", "gemma3_text"] {
             table[name] = ArchitectureTraits(
                 norms: 4, queryKeyNorm: .perHead, tiesByDefault: true, fullAttentionEvery: 6

@@ -135,14 +135,16 @@ extension HuggingFaceConfig {
     func convolvedAttentionLayers() throws(CatalogError) -> [Layer] {
         let hidden = try hidden
         let attention = try attention(ArchitectureTraits(), window: nil)
+        // As first published, blocks are counted one by one, and the experts' width counts gate and up together.
+        let isFirstForm = !has("moe_intermediate_size")
         guard var mixture = try mixture() else {
             throw document.problem(at: text, "the key \"num_experts\" is missing, which \(architecture) needs")
         }
-        mixture.isGated = true
-        let router = try count("router_hidden_size")
+        if isFirstForm { mixture.expertIntermediate /= 2 }
+        let router = try optional("router_hidden_size", "zaya_mlp_expansion", least: 1) ?? 256
         let mixed = (attention.heads + attention.keyValueHeads) * attention.headDimension
-        let first = try count("cca_time0")
-        let second = try count("cca_time1")
+        let first = try optional("cca_time0", least: 1) ?? 2
+        let second = try optional("cca_time1", least: 1) ?? 2
         let convolutions =
             mixed * (first + 1) + mixed * (attention.headDimension * second + 1) + attention.keyValueHeads
         // One exit of the router goes past the experts. The plain router that a mixture counts is taken off.
@@ -151,7 +153,7 @@ extension HuggingFaceConfig {
         let layer = Layer(
             mixers: [.attention(attention)], feedForward: .mixture(mixture),
             normElements: 2 * hidden + 8 * hidden + convolutions + routing - hidden * mixture.experts)
-        return Array(repeating: layer, count: try layerCount)
+        return Array(repeating: layer, count: isFirstForm ? try layerCount / 2 : try layerCount)
     }
 
     /// DBRX keeps the sizes of attention and experts in groups of their own.

@@ -211,7 +211,7 @@ extension HuggingFaceConfig {
         guard let experts = found, experts > 1 else { return nil }
         let active = try count(
             "num_experts_per_tok", "experts_per_token", "num_experts_per_token", "moe_k", "top_k_experts", "moe_topk",
-            "moe_top_k")
+            "moe_top_k", "moe_router_topk")
         guard active <= experts else {
             throw document.problem(at: text, "a token visits \(active) experts of \(experts)")
         }

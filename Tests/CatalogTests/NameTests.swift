@@ -19,6 +19,33 @@ struct NameTests {
         #expect(try catalog.accelerator("NVIDIA H100 80GB HBM3").id == "h100")
     }
 
+    @Test("a checkpoint's name gives the model's shape, stored as the name says")
+    func checkpoints() throws {
+        for (name, id, precision, experts) in [
+            ("neuralmagic/Meta-Llama-3.1-8B-Instruct-FP8", "llama-3.1-8b", Precision.fp8, nil),
+            ("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic", "llama-3.3-70b", .fp8, nil),
+            ("nvidia/Llama-3.3-70B-Instruct-FP4", "llama-3.3-70b", .nvfp4, nil),
+            ("Qwen/Qwen2.5-72B-Instruct-GPTQ-Int4", "qwen2.5-72b", .int4, nil),
+            ("hugging-quants/Meta-Llama-3.1-70B-Instruct-AWQ-INT4", "llama-3.1-70b", .int4, nil),
+            ("Qwen/Qwen3-235B-A22B-FP8", "qwen3-235b-a22b", .fp8, nil),
+            ("nvidia/Qwen3-235B-A22B-NVFP4", "qwen3-235b-a22b", .bf16, Precision.nvfp4),
+            ("nvidia/DeepSeek-R1-0528-FP4", "deepseek-r1", .bf16, .nvfp4),
+            ("Qwen/Qwen3-32B-Base", "qwen3-32b", .bf16, nil),
+            ("amd/Llama-3.1-405B-Instruct-FP8-KV", "llama-3.1-405b", .fp8, nil),
+            ("RedHatAI/Mistral-Small-24B-Instruct-2501-quantized.w8a8", "mistral-small-24b", .int8, nil),
+        ] {
+            let model = try catalog.model(name)
+            #expect(model.id == id, "\(name)")
+            #expect(model.nativePrecision == precision, "\(name)")
+            #expect(model.nativeExpertPrecision == experts, "\(name)")
+            #expect(model.note?.contains("the shape of \(id)") == true, "\(name)")
+        }
+        // Which of two is meant is not guessed, and what changes a shape is not taken off.
+        for name in ["Mistral-7B-Instruct", "llama-3.1", "Qwen3-32B-Eagle3", "instruct", "fp8", "-", ""] {
+            #expect(catalogError { _ = try catalog.model(name) }?.kind == .unknownName, "\(name)")
+        }
+    }
+
     @Test("names that differ only where a dot stands stay apart")
     func apart() throws {
         #expect(NameIndex.fold("qwen2.5-7b") != NameIndex.fold("qwen2-57b"))
