@@ -13,7 +13,8 @@ struct ModelVariant: Hashable {
         (["fp", "4"], .nvfp4), (["mxfp", "4"], .mxfp4), (["mxfp", "8"], .mxfp8), (["bf", "16"], .bf16),
         (["fp", "16"], .fp16), (["quantized", "w", "4", "a", "16"], .int4), (["w", "4", "a", "16"], .int4),
         (["quantized", "w", "8", "a", "8"], .int8), (["w", "8", "a", "8"], .int8), (["gptq", "int", "4"], .int4),
-        (["gptq", "int", "8"], .int8), (["int", "4"], .int4), (["int", "8"], .int8), (["awq"], .int4), (["gptq"], .int4),
+        (["gptq", "int", "8"], .int8), (["int", "4"], .int4), (["int", "8"], .int8), (["awq"], .int4),
+        (["gptq"], .int4),
     ]
 
     /// Words at the end that say what a checkpoint was trained for or which library it is written for.
@@ -28,7 +29,8 @@ struct ModelVariant: Hashable {
         var changed = true
         while changed, words.count > 1 {
             changed = false
-            if let found = Self.precisions.first(where: { words.count > $0.words.count && words.ends(with: $0.words) }) {
+            if let found = Self.precisions.first(where: { words.count > $0.words.count && words.ends(with: $0.words) })
+            {
                 // The last word of two counts: it was written by whoever stored the weights last.
                 if precision == nil { precision = found.precision }
                 words.removeLast(found.words.count)
