@@ -2,8 +2,10 @@
 // Replaying a reference pack and measuring the difference.
 //===----------------------------------------------------------------------===//
 
+import Dispatch
 import Engine
 import Foundation
+import Synchronization
 import Workload
 
 /// The largest differences between a run of the pack and ours, over all requests.
@@ -23,6 +25,9 @@ public struct ConformanceResult: Codable, Equatable, Sendable {
     /// Requests that restarted another number of times, or ran on another replica, than in the reference.
     public var requestsWithOtherRestarts: Int
     public var requestsOnOtherReplicas: Int
+    /// Of the random router: requests that our generator puts elsewhere than the pack. Where there are any, the pack's
+    /// placement is taken, and only the replicas' schedules are compared.
+    public var requestsDrawnElsewhere = 0
 
     /// 10 µs in every time, and equal in every count.
     public static let toleranceSeconds = 10e-6
@@ -35,58 +40,68 @@ public struct ConformanceResult: Codable, Equatable, Sendable {
 }
 
 public enum Conformance {
-    /// Replays every run of a pack.
-    /// - Parameter folder: holds `table/` and `runs/`.
-    public static func check(folder: String) throws -> [ConformanceResult] {
+    private static let endings = [".requests.csv.gz", ".requests.csv"]
+
+    /// Replays every run of a pack, in the order of names.
+    /// - Parameters:
+    ///   - folder: holds `table/` and `runs/`.
+    ///   - seed: of the random router, for runs whose command line names none.
+    ///   - threads: runs that are replayed at a time; the results do not depend on it.
+    public static func check(folder: String, seed: UInt64 = 42, threads: Int = 1) throws -> [ConformanceResult] {
         let runsFolder = "\(folder)/runs"
-        let ending = ".requests.csv.gz"
         let files: [String]
         do { files = try FileManager.default.contentsOfDirectory(atPath: runsFolder) } catch {
             throw ConformanceError(place: runsFolder, message: "cannot be listed; a pack has table/ and runs/")
         }
-        let names = files.filter { $0.hasSuffix(ending) }.map { String($0.dropLast(ending.count)) }.sorted()
-        guard !names.isEmpty else { throw ConformanceError(place: runsFolder, message: "has no NAME\(ending)") }
+        let names = Set(
+            files.compactMap { file in
+                endings.first { file.hasSuffix($0) }.map { String(file.dropLast($0.count)) }
+            }
+        ).sorted()
+        guard !names.isEmpty else { throw ConformanceError(place: runsFolder, message: "has no NAME\(endings[0])") }
         let table = try VidurTable(folder: "\(folder)/table")
-        return try names.map { try replay(ReferenceRun(path: "\(runsFolder)/\($0)", table: table), table: table) }
+        let runs = try names.map { try ReferenceRun(path: "\(runsFolder)/\($0)", table: table, seed: seed) }
+        let results = Mutex([Int: Result<ConformanceResult, any Error>]())
+        let next = Atomic<Int>(0)
+        DispatchQueue.concurrentPerform(iterations: min(max(1, threads), runs.count)) { _ in
+            while true {
+                let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+                guard index < runs.count else { return }
+                let result = Result { try replay(runs[index], table: table) }
+                results.withLock { $0[index] = result }
+            }
+        }
+        let found = results.withLock { $0 }
+        return try runs.indices.compactMap { try found[$0]?.get() }
     }
 
     /// Runs one run's requests through our replicas, under the run's rules and the pack's step table.
-    static func replay(_ run: ReferenceRun, table: VidurTable) -> ConformanceResult {
+    static func replay(_ run: ReferenceRun, table: VidurTable) throws -> ConformanceResult {
         let replicas = (0..<run.replicas).map {
             Replica(number: Int32($0), configuration: run.configuration, table: table.steps)
         }
         var sink = CompletionSink(count: run.arrivalSeconds.count)
-        for index in run.arrivalSeconds.indices.sorted(by: {
-            (run.arrivalSeconds[$0], $0) < (run.arrivalSeconds[$1], $1)
-        }) {
+        let order = run.arrivalSeconds.indices.sorted { (run.arrivalSeconds[$0], $0) < (run.arrivalSeconds[$1], $1) }
+        var routing = ReferenceRouting(run, order: order)
+        for index in order {
             let arrival = Int64((run.arrivalSeconds[index] * 1e9).rounded())
             for replica in replicas { replica.advance(until: arrival, into: &sink) }
             let request = Request(
                 id: UInt64(index), arrivalNanoseconds: arrival, promptTokens: Int32(run.promptTokens[index]),
                 outputTokens: Int32(run.outputTokens[index]))
-            replicas[route(index, run, replicas)].submit(request, at: arrival)
+            replicas[routing.replica(among: replicas)].submit(request, at: arrival)
         }
         for replica in replicas { replica.advance(until: .max - 1, into: &sink) }
-        return compare(run, sink.completions, iterations: replicas.reduce(0) { $0 + Int($1.usage.steps) })
+        var result = try compare(
+            run, sink.completions, iterations: replicas.reduce(0) { $0 + Int($1.usage.steps) })
+        result.requestsDrawnElsewhere = routing.drawnElsewhere
+        return result
     }
 
-    /// Vidur's routers. `lor` counts only waiting requests, as Vidur does, and the lowest number wins a tie. `random`
-    /// draws from Python's generator in the middle of its stream, so its placement is taken from the pack.
-    private static func route(_ index: Int, _ run: ReferenceRun, _ replicas: [Replica]) -> Int {
-        switch run.router {
-        case .roundRobin: return index % replicas.count
-        case .random: return run.replica[index]
-        case .leastOutstanding:
-            var best = 0
-            for candidate in replicas.indices
-            where replicas[candidate].load.waitingRequests < replicas[best].load.waitingRequests {
-                best = candidate
-            }
-            return best
-        }
-    }
-
-    private static func compare(_ run: ReferenceRun, _ completions: [Completion?], iterations: Int) -> ConformanceResult
+    private static func compare(
+        _ run: ReferenceRun, _ completions: [Completion?], iterations: Int
+    ) throws(ConformanceError)
+        -> ConformanceResult
     {
         var result = ConformanceResult(
             run: run.name, requests: run.arrivalSeconds.count, scheduler: "\(run.configuration.stack)",
@@ -96,7 +111,7 @@ public enum Conformance {
             requestsWithOtherRestarts: 0, requestsOnOtherReplicas: 0)
         for (index, completion) in completions.enumerated() {
             guard let completion, completion.status == .finished else {
-                preconditionFailure("request \(index) of \(run.name) did not finish")
+                throw ConformanceError(place: run.name, message: "request \(index) never ended")
             }
             func difference(_ nanoseconds: Int64, _ seconds: Double) -> Double {
                 abs(Double(nanoseconds) * 1e-9 - seconds)

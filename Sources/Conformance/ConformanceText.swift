@@ -5,13 +5,20 @@
 public enum ConformanceText {
     /// One line a run: the largest difference of each time in microseconds, and ours beside the reference's counts.
     public static func table(_ results: [ConformanceResult]) -> String {
-        var rows = [["run", "requests", "scheduled", "first token", "completed", "iterations", "restarts", "verdict"]]
+        var rows = [
+            [
+                "run", "requests", "scheduled", "first token", "completed", "iterations", "restarts", "router",
+                "verdict",
+            ]
+        ]
         for result in results {
             rows.append([
                 result.run, "\(result.requests)", microseconds(result.scheduledDifferenceSeconds),
                 microseconds(result.firstTokenDifferenceSeconds), microseconds(result.completedDifferenceSeconds),
                 "\(result.iterations) / \(result.referenceIterations)",
                 "\(result.restarts) / \(result.referenceRestarts)",
+                result.replicas == 1
+                    ? "-" : result.router + (result.requestsDrawnElsewhere > 0 ? " (as recorded)" : ""),
                 result.agrees ? "agrees" : "differs",
             ])
         }

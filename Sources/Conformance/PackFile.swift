@@ -4,6 +4,7 @@
 
 import CZlib
 import Foundation
+import Glibc
 
 /// What is wrong with a reference pack, and where.
 public struct ConformanceError: Error, CustomStringConvertible, Equatable {
@@ -40,6 +41,11 @@ struct PackTable {
 
     var count: Int { rows.count }
 
+    /// The file with or without the ending `.gz`; the compressed one where neither is there, for the message.
+    static func existing(_ path: String) -> String {
+        access(path + ".gz", R_OK) != 0 && access(path, R_OK) == 0 ? path : path + ".gz"
+    }
+
     func numbers(_ column: String) throws(ConformanceError) -> [Double] {
         guard let index = columns[column] else {
             let known = columns.keys.sorted().joined(separator: ", ")
@@ -60,9 +66,10 @@ struct PackTable {
 
     func integers(_ column: String) throws(ConformanceError) -> [Int] {
         let values = try numbers(column)
-        for (row, value) in values.enumerated() where value.rounded() != value || abs(value) > 1e9 {
+        for (row, value) in values.enumerated() where value.rounded() != value || value < 0 || value > 1e9 {
             throw ConformanceError(
-                place: "\(path):\(row + 2)", message: "column '\(column)' needs a whole number, found \(value)")
+                place: "\(path):\(row + 2)",
+                message: "column '\(column)' needs a whole number of at least 0, found \(value)")
         }
         return values.map { Int($0) }
     }

@@ -6,12 +6,14 @@ import Engine
 import Foundation
 
 /// What Vidur was asked, and what it answered.
-struct ReferenceRun {
-    enum Router: String { case roundRobin = "round_robin", leastOutstanding = "lor", random }
-
+struct ReferenceRun: Sendable {
     var name: String
     var replicas: Int
-    var router: Router
+    var router: ReferenceRouter
+    /// Of Python's generator.
+    var seed: UInt64
+    /// Each gap between arrivals took a random number.
+    var drawsGaps: Bool
     var iterations: Int
     var configuration: ReplicaConfiguration
     var arrivalSeconds: [Double]
@@ -23,31 +25,26 @@ struct ReferenceRun {
     var completedSeconds: [Double]
     var restarts: [Int]
 
-    private struct Summary: Decodable {
-        var argv: [String]
-        var iterations: Int
-    }
-
-    /// - Parameter path: `…/runs/NAME`, without the endings `.requests.csv.gz` and `.summary.json`.
-    init(path: String, table: VidurTable) throws(ConformanceError) {
+    /// - Parameters:
+    ///   - path: `…/runs/NAME`, without the endings `.requests.csv.gz` and `.summary.json`.
+    ///   - seed: of the random router, where the run's command line names none.
+    init(path: String, table: VidurTable, seed: UInt64 = 42) throws(ConformanceError) {
         name = URL(fileURLWithPath: path).lastPathComponent
         let summaryPath = path + ".summary.json"
-        let summary: Summary
-        do {
-            summary = try JSONDecoder().decode(Summary.self, from: Data(contentsOf: URL(fileURLWithPath: summaryPath)))
-        } catch {
-            throw ConformanceError(place: summaryPath, message: "needs argv and iterations: \(error)")
-        }
-        let options = RunOptions(summary.argv, place: summaryPath)
+        let summary = try RunSummary(path: summaryPath)
+        let options = ReferenceOptions(summary.argv, place: summaryPath)
         iterations = summary.iterations
         replicas = try options.integer("cluster_config_num_replicas", default: 1)
-        let routerName = options.values["global_scheduler_config_type"] ?? Router.roundRobin.rawValue
-        guard let router = Router(rawValue: routerName) else {
+        let routerName = options.values["global_scheduler_config_type"] ?? ReferenceRouter.roundRobin.rawValue
+        guard let router = ReferenceRouter(rawValue: routerName) else {
+            let known = ReferenceRouter.allCases.map(\.rawValue).joined(separator: ", ")
             throw ConformanceError(
-                place: summaryPath, message: "router '\(routerName)' is not known; round_robin, lor and random are")
+                place: summaryPath, message: "router '\(routerName)' is not known; known are \(known)")
         }
         self.router = router
-        let rows = try PackTable(path: path + ".requests.csv.gz")
+        self.seed = UInt64(try options.integer("seed", default: Int(clamping: seed), atLeast: 0))
+        drawsGaps = options.values["interval_generator_config_type"] == "poisson"
+        let rows = try PackTable(path: PackTable.existing(path + ".requests.csv"))
         arrivalSeconds = try rows.numbers("arrived_at")
         promptTokens = try rows.integers("prefill_tokens")
         outputTokens = try rows.integers("decode_tokens")
@@ -56,61 +53,48 @@ struct ReferenceRun {
         firstTokenSeconds = try rows.numbers("first_token_at")
         completedSeconds = try rows.numbers("completed_at")
         restarts = try rows.integers("restarts")
-        for (row, lengths) in zip(promptTokens, outputTokens).enumerated() where lengths.0 < 1 || lengths.1 < 1 {
-            throw ConformanceError(
-                place: "\(rows.path):\(row + 2)", message: "a request has at least one token each way")
+        configuration = try options.configuration(
+            table: table, longest: zip(promptTokens, outputTokens).map { $0 + $1 }.max() ?? 1)
+        try checkRows(rows)
+    }
+
+    private func checkRows(_ rows: PackTable) throws(ConformanceError) {
+        guard rows.count > 0 else { throw ConformanceError(place: rows.path, message: "has no requests") }
+        for row in 0..<rows.count {
+            func problem(_ message: String) -> ConformanceError {
+                ConformanceError(place: "\(rows.path):\(row + 2)", message: message)
+            }
+            if promptTokens[row] < 1 || outputTokens[row] < 1 {
+                throw problem("a request has at least one token each way")
+            }
+            if replica[row] < 0 || replica[row] >= replicas {
+                throw problem("replica \(replica[row]) is not one of \(replicas)")
+            }
+            if arrivalSeconds[row] < 0 || arrivalSeconds[row] > 1e9 {
+                throw problem("arrived_at is \(arrivalSeconds[row]); 0 to 1e9 seconds are possible")
+            }
+            let blocks = configuration.blocks(forTokens: Int32(promptTokens[row] + outputTokens[row]))
+            if blocks > configuration.kvBlocks - configuration.watermarkBlocks {
+                throw problem(
+                    "the request needs \(blocks) KV blocks and would never be admitted to "
+                        + "\(configuration.kvBlocks) with a watermark of \(configuration.watermarkBlocks)")
+            }
         }
-        for (row, number) in replica.enumerated() where number < 0 || number >= replicas {
-            throw ConformanceError(
-                place: "\(rows.path):\(row + 2)", message: "replica \(number) is not one of \(replicas)")
-        }
-        let longest = zip(promptTokens, outputTokens).map { $0 + $1 }.max() ?? 1
-        configuration = try options.configuration(table: table, longest: longest)
     }
 }
 
-/// Vidur's command line: `--name value` pairs, the last one counts.
-private struct RunOptions {
-    var values: [String: String] = [:]
-    let place: String
+/// The part of a run's summary that is read.
+private struct RunSummary: Decodable {
+    var argv: [String]
+    var iterations: Int
 
-    init(_ arguments: [String], place: String) {
-        self.place = place
-        var index = 0
-        while index + 1 < arguments.count {
-            if arguments[index].hasPrefix("--"), !arguments[index + 1].hasPrefix("--") {
-                values[String(arguments[index].dropFirst(2))] = arguments[index + 1]
-                index += 1
-            }
-            index += 1
+    init(path: String) throws(ConformanceError) {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw ConformanceError(
+                place: path, message: "cannot be read; each run needs its command line (argv) and its iterations")
         }
-    }
-
-    func integer(_ name: String, default fallback: Int) throws(ConformanceError) -> Int {
-        guard let text = values[name] else { return fallback }
-        guard let value = Int(text), value > 0 else {
-            throw ConformanceError(place: place, message: "--\(name) needs a positive whole number, found '\(text)'")
+        do { self = try JSONDecoder().decode(Self.self, from: data) } catch {
+            throw ConformanceError(place: path, message: "needs argv (a list of texts) and iterations (a number)")
         }
-        return value
-    }
-
-    /// Vidur's defaults: 128 sequences, chunks of 512 tokens, 4096 tokens in a batch of prompts, 1 % of blocks kept
-    /// free.
-    func configuration(table: VidurTable, longest: Int) throws(ConformanceError) -> ReplicaConfiguration {
-        let kind = values["replica_scheduler_config_type"] ?? "sarathi"
-        guard kind == "sarathi" || kind == "vllm" else {
-            throw ConformanceError(place: place, message: "scheduler '\(kind)' is not known; sarathi and vllm are")
-        }
-        let blocks = try integer("\(kind)_scheduler_config_num_blocks", default: table.kvBlocks)
-        let chunk = try integer("sarathi_scheduler_config_chunk_size", default: 512)
-        let configuration = ReplicaConfiguration(
-            stack: kind == "sarathi" ? .sarathi(chunkTokens: Int32(clamping: chunk)) : .vllmV0,
-            maxSequences: Int32(clamping: try integer("\(kind)_scheduler_config_batch_size_cap", default: 128)),
-            maxModelTokens: Int32(clamping: longest + 1),
-            maxBatchedTokens: Int32(clamping: try integer("vllm_scheduler_config_max_tokens_in_batch", default: 4096)),
-            kvBlocks: Int32(clamping: blocks), kvBlockTokens: Int32(clamping: table.blockTokens),
-            watermarkBlocks: Int32(clamping: blocks / 100))
-        if let problem = configuration.problem { throw ConformanceError(place: place, message: problem) }
-        return configuration
     }
 }

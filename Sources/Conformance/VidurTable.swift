@@ -12,20 +12,24 @@ public import StepModel
 ///     + prefill[Σ context each rounded up to 64, round(√Σ chunk²)]
 ///
 /// times the number of layers. The pack knows nothing of energy, so the table gives none.
-public struct VidurTable {
+public struct VidurTable: Sendable {
     public let steps: StepTable
     public let kvBlocks: Int
     public let blockTokens: Int
+    /// Largest mean context of a decode step that the table has a time for.
+    let largestContext: Int
 
     private struct Meta: Decodable {
         var layers: Double
         var blocks: Double
         var blockTokens: Double
+        var overheads: [Double]?
 
         enum CodingKeys: String, CodingKey {
             case layers
             case blocks = "num_blocks"
             case blockTokens = "block_size"
+            case overheads = "gqa_overheads"
         }
     }
 
@@ -37,8 +41,23 @@ public struct VidurTable {
         } catch {
             throw ConformanceError(place: metaPath, message: "needs layers, num_blocks and block_size: \(error)")
         }
+        guard (1...1e9).contains(meta.blocks), (1...1024).contains(meta.blockTokens), (1...1e4).contains(meta.layers)
+        else {
+            throw ConformanceError(
+                place: metaPath,
+                message:
+                    "num_blocks \(meta.blocks), block_size \(meta.blockTokens) or layers \(meta.layers) is impossible")
+        }
+        if let overheads = meta.overheads, overheads.contains(where: { $0 != 0 }) {
+            throw ConformanceError(
+                place: metaPath, message: "gqa_overheads \(overheads): only tables without them (all 0) can be replayed"
+            )
+        }
         kvBlocks = Int(meta.blocks)
         blockTokens = Int(meta.blockTokens)
+        largestContext =
+            try PackTable(path: PackTable.existing("\(folder)/attn_decode_ms_per_layer.csv"))
+            .integers("mean_kv_rounded_up_to_64").max() ?? 0
         func cost(_ milliseconds: Double) -> StepCost {
             StepCost(picoseconds: Int64((milliseconds * meta.layers * 1e9).rounded()), nanojoules: 0)
         }
@@ -51,12 +70,12 @@ public struct VidurTable {
 
     /// linear + kv_save by exact number of tokens.
     private static func tokens(_ folder: String) throws(ConformanceError) -> [Double] {
-        let linear = try PackTable(path: "\(folder)/linear_ms_per_layer.csv.gz")
+        let linear = try PackTable(path: PackTable.existing("\(folder)/linear_ms_per_layer.csv"))
         let linearTokens = try linear.integers("num_tokens_rounded_up_to_8")
         let linearTimes = try linear.numbers("sum")
         var byEight: [Int: Double] = [:]
         for (tokens, time) in zip(linearTokens, linearTimes) { byEight[tokens] = time }
-        let save = try PackTable(path: "\(folder)/kv_save_ms_per_layer.csv.gz")
+        let save = try PackTable(path: PackTable.existing("\(folder)/kv_save_ms_per_layer.csv"))
         let saveTokens = try save.integers("num_tokens_exact")
         let saveTimes = try save.numbers("ms")
         var times = [Double](repeating: 0, count: (saveTokens.max() ?? 0) + 1)
@@ -70,13 +89,14 @@ public struct VidurTable {
     }
 
     private static func largestBatch(_ folder: String) throws(ConformanceError) -> Int {
-        try PackTable(path: "\(folder)/attn_decode_ms_per_layer.csv.gz").integers("decode_batch_size").max() ?? 0
+        try PackTable(path: PackTable.existing("\(folder)/attn_decode_ms_per_layer.csv")).integers("decode_batch_size")
+            .max() ?? 0
     }
 
     private static func decode(
         _ folder: String, cost: (Double) -> StepCost
     ) throws(ConformanceError) -> StepTable.DecodeAttention {
-        let table = try PackTable(path: "\(folder)/attn_decode_ms_per_layer.csv.gz")
+        let table = try PackTable(path: PackTable.existing("\(folder)/attn_decode_ms_per_layer.csv"))
         let batches = try table.integers("decode_batch_size")
         let contexts = try table.integers("mean_kv_rounded_up_to_64")
         let times = try table.numbers("ms")
@@ -96,7 +116,7 @@ public struct VidurTable {
     private static func prefill(
         _ folder: String, cost: (Double) -> StepCost
     ) throws(ConformanceError) -> StepTable.PrefillAttention {
-        let table = try PackTable(path: "\(folder)/attn_prefill_ms_per_layer_rle.csv.gz")
+        let table = try PackTable(path: PackTable.existing("\(folder)/attn_prefill_ms_per_layer_rle.csv"))
         let contexts = try table.integers("sum_kv_each_rounded_up_to_64")
         let from = try table.integers("chunk_from")
         let to = try table.integers("chunk_to")

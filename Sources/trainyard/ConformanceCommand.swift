@@ -19,11 +19,24 @@ struct ConformanceCommand: ParsableCommand {
     @Option(help: "Write the results as JSON to this file; - for standard output.")
     var json: String?
 
+    @Option(help: "Seed of Vidur's random router, for runs whose own command line names none.")
+    var seed: UInt64 = 42
+
+    @Option(help: "Runs that are replayed at a time; results do not depend on it. Default: all CPUs.")
+    var threads: Int?
+
     @Flag(help: "No table on standard output, only the exit status and what --json asks for.")
     var quiet = false
 
+    func validate() throws {
+        if let threads, !(1...1024).contains(threads) {
+            throw ValidationError("--threads takes 1 to 1024, not \(threads)")
+        }
+    }
+
     func run() throws {
-        let results = try Conformance.check(folder: folder)
+        let results = try Conformance.check(
+            folder: folder, seed: seed, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
         if let json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
@@ -31,7 +44,9 @@ struct ConformanceCommand: ParsableCommand {
             if json == "-" {
                 FileHandle.standardOutput.write(text)
             } else {
-                try text.write(to: URL(fileURLWithPath: json))
+                do { try text.write(to: URL(fileURLWithPath: json)) } catch {
+                    throw CommandError("cannot write \(json): \(error.localizedDescription)")
+                }
             }
         }
         if json != "-" && !quiet { print(ConformanceText.table(results)) }
