@@ -46,23 +46,41 @@ public struct KVTransferLink: Sendable, Equatable {
     public mutating func transfer(tokens: Int32, startNanoseconds: Int64, endNanoseconds: Int64) -> Int64 {
         precondition(tokens >= 0 && startNanoseconds <= endNanoseconds)
         let amount = Int64(tokens) * bytesPerToken
-        let duration = nanoseconds(forBytes: amount)
         transfers += 1
         bytes += Int128(amount)
-        busyNanoseconds += duration
-        switch mode {
+        busyNanoseconds += Mode.nanoseconds(forBytes: amount, bytesPerSecond: bytesPerSecond)
+        freeNanoseconds = mode.departure(
+            bytes: amount, bytesPerSecond: bytesPerSecond, freeNanoseconds: freeNanoseconds,
+            startNanoseconds: startNanoseconds, endNanoseconds: endNanoseconds)
+        return freeNanoseconds + latencyNanoseconds
+    }
+}
+
+extension KVTransferLink.Mode {
+    /// When the last byte of a prompt's KV has left.
+    ///
+    /// - Parameters:
+    ///   - freeNanoseconds: when the wire is free.
+    ///   - startNanoseconds: when the prompt's prefill began.
+    ///   - endNanoseconds: when it ended.
+    public func departure(
+        bytes: Int64, bytesPerSecond: Int64, freeNanoseconds: Int64, startNanoseconds: Int64, endNanoseconds: Int64
+    ) -> Int64 {
+        let duration = Self.nanoseconds(forBytes: bytes, bytesPerSecond: bytesPerSecond)
+        switch self {
         case .read:
-            freeNanoseconds = max(freeNanoseconds, endNanoseconds) + duration
+            return max(freeNanoseconds, endNanoseconds) + duration
         case .write(let layers):
             // The first layer can leave when it is done; the last one not before the prompt's end.
             let firstLayerDone = startNanoseconds + (endNanoseconds - startNanoseconds) / Int64(layers)
-            let lastLayer = nanoseconds(forBytes: (amount + Int64(layers) - 1) / Int64(layers))
-            freeNanoseconds = max(max(freeNanoseconds, firstLayerDone) + duration, endNanoseconds + lastLayer)
+            let lastLayer = Self.nanoseconds(
+                forBytes: (bytes + Int64(layers) - 1) / Int64(layers), bytesPerSecond: bytesPerSecond)
+            return max(max(freeNanoseconds, firstLayerDone) + duration, endNanoseconds + lastLayer)
         }
-        return freeNanoseconds + latencyNanoseconds
     }
 
-    private func nanoseconds(forBytes amount: Int64) -> Int64 {
+    /// Rounded up.
+    static func nanoseconds(forBytes amount: Int64, bytesPerSecond: Int64) -> Int64 {
         Int64((Int128(amount) * 1_000_000_000 + Int128(bytesPerSecond) - 1) / Int128(bytesPerSecond))
     }
 }

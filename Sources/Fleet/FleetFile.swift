@@ -10,7 +10,10 @@ import Yard
 extension FleetSpecification {
     /// Reads a fleet file.
     /// - Throws: `FleetError` with the place of the first thing that is wrong.
-    public init(contentsOf path: String) throws {
+    public init(contentsOf path: String) throws { try self.init(contentsOf: path) { _ in } }
+
+    /// Reads a fleet file that is changed before it is looked at.
+    init(contentsOf path: String, changing: (inout YAMLValue) throws -> Void) throws {
         let start = Place(file: path, line: 0, column: 0)
         guard let data = FileManager.default.contents(atPath: path) else {
             throw FleetError("no such fleet file, or it cannot be read", at: start)
@@ -18,7 +21,9 @@ extension FleetSpecification {
         guard let text = String(validating: data, as: UTF8.self) else {
             throw FleetError("the file is not UTF-8 text", at: start)
         }
-        try self.init(yaml: text, file: path)
+        var root = try YAMLValue(parsing: text, file: path)
+        try changing(&root)
+        try self.init(root)
         resolveModelPaths(against: URL(fileURLWithPath: path).deletingLastPathComponent())
     }
 
@@ -42,7 +47,7 @@ extension FleetSpecification {
     public init(_ value: YAMLValue) throws {
         let map = try value.mapping(keys: [
             "name", "region", "pools", "placement", "price", "pue", "wue_litres_per_kwh", "grams_co2e_per_kwh", "power",
-            "classes", "tenants", "limits", "cells",
+            "classes", "tenants", "limits", "cells", "kv_transfer",
         ])
         let pools = try map.required("pools")
         self.init(
@@ -72,13 +77,16 @@ extension FleetSpecification {
             }
         }
         if let limits = map["limits"] { self.limits = try LimitSpecification(limits) }
+        transfer = try map["kv_transfer"].map(TransferSpecification.init)
         cells = try map["cells"]?.integer(in: 1...4096, unit: "cells")
     }
 }
 
 extension PoolSpecification {
     init(_ value: YAMLValue) throws {
-        let map = try value.mapping(keys: ["name", "instance", "instances", "deployment", "usd_per_hour", "power"])
+        let map = try value.mapping(keys: [
+            "name", "instance", "instances", "deployment", "usd_per_hour", "power", "role",
+        ])
         self.init(
             name: try map.required("name").string(),
             instance: try map.required("instance").located(),
@@ -87,6 +95,7 @@ extension PoolSpecification {
         )
         usdPerHour = try map["usd_per_hour"]?.number(in: 0...1_000_000, unit: "USD per hour")
         if let power = map["power"] { self.power = try PowerOverrides(power) }
+        role = try map["role"].flatMap { PoolRole(rawValue: try $0.oneOf(PoolRole.allCases.map(\.rawValue))) }
         place = value.place
     }
 }

@@ -19,6 +19,9 @@ public struct PoolPlan: Sendable {
     /// Nil when the fleet has no price.
     public var microDollarsPerInstanceHour: Int64?
     public var power: PoolPower
+    public var role = PoolRole.both
+    /// One way, in and out of one replica, for KV that moves between pools; 0 where none does.
+    public var transferBytesPerSecond: Int64 = 0
 
     public var replicas: Int {
         compiled.replicasPerInstance > 0
@@ -35,7 +38,8 @@ public struct PoolPlan: Sendable {
         return [
             "\(instances) x \(instance.id)",
             "\(replicas) x \(deployment.model) \(precision) \(deployment.parallelism.label)",
-            "\(deployment.stack.rawValue), \(compiled.maxSequences) seqs, \(compiled.maxModelTokens) tokens",
+            "\(deployment.stack.rawValue), \(compiled.maxSequences) seqs, \(compiled.maxModelTokens) tokens"
+                + (role == .both ? "" : ", \(role.rawValue)"),
         ]
     }
 }
@@ -74,6 +78,8 @@ public struct FleetPlan: Sendable {
     /// The weakest grade among the figures that the plan rests on.
     public var grade: Grade
     public var assumptions: [String]
+    /// How KV moves between prefill and decode pools; nil when every pool does both.
+    public var transfer: KVTransferRules?
 
     public var replicas: Int { pools.reduce(0) { $0 + $1.replicas } }
     public var instances: Int { pools.reduce(0) { $0 + $1.instances } }
@@ -137,11 +143,13 @@ public struct FleetPlan: Sendable {
                     name: pool.name, table: pool.compiled.table, replica: pool.configuration, replicas: to - from,
                     firstReplicaNumber: pool.firstReplica + Int32(from), microdollarsPerReplicaHour: price,
                     idleMilliwatts: Int64(
-                        (pool.power.idleChipWatts * pool.compiled.chipShare * 1000).rounded()))
+                        (pool.power.idleChipWatts * pool.compiled.chipShare * 1000).rounded()),
+                    transferBytesPerSecond: pool.transferBytesPerSecond)
             }
             var configuration = CellConfiguration(pools: pools)
             configuration.number = number
             configuration.placement = placement
+            configuration.transfer = transfer
             configuration.seed = seed
             configuration.replicaQueueLimit = replicaQueueLimit
             configuration.waitingRoom = share(of: waitingRoom, cells: count)

@@ -27,10 +27,11 @@ extension FleetSpecification {
             plans.append(planned)
         }
         try requireOneModel(plans)
+        let transfer = try joined(&plans, catalog: catalog)
         let site = try site(catalog: catalog)
         let prices = try priced(&plans, catalog: catalog)
         let wall = powered(&plans)
-        for part in [prices, site.known, wall] {
+        for part in [prices, transfer.known, site.known, wall] {
             grades += part.grades
             for sentence in part.assumptions where !assumptions.contains(sentence) { assumptions.append(sentence) }
         }
@@ -38,13 +39,19 @@ extension FleetSpecification {
             name: name, pools: plans, site: site.plan, priceBasis: priceBasis, placement: placementChoice,
             waitingRoom: waitingRoom, replicaQueueLimit: Int32(limits.maxQueuedRequestsPerReplica ?? 64),
             classes: classes,
-            tenants: tenants, requestedCells: cells, grade: grades.weakest, assumptions: assumptions)
+            tenants: tenants, requestedCells: cells, grade: grades.weakest, assumptions: assumptions,
+            transfer: transfer.rules)
     }
 
     /// Grades and sentences that one part of a plan adds.
     struct Known {
         var grades: [Grade] = []
         var assumptions: [String] = []
+
+        mutating func note(_ grade: Grade, _ assumption: String) {
+            grades.append(grade)
+            assumptions.append(assumption)
+        }
     }
 
     private func requireOneModel(_ plans: [PoolPlan]) throws {

@@ -20,6 +20,8 @@ public struct FleetSpecification: Sendable, Equatable {
     public var classes: [ClassSpecification]
     public var tenants: [TenantSpecification]
     public var limits: LimitSpecification
+    /// How prefill pools hand over to decode pools, where the file says more than the pools' roles.
+    public var transfer: TransferSpecification?
     /// Threads' worth of independent replicas; nil leaves the number to the program.
     public var cells: Int?
     /// Where the file begins.
@@ -36,6 +38,7 @@ public struct FleetSpecification: Sendable, Equatable {
         self.classes = []
         self.tenants = []
         self.limits = LimitSpecification()
+        self.transfer = nil
         self.cells = nil
         self.place = .nowhere
     }
@@ -50,6 +53,8 @@ public struct PoolSpecification: Sendable, Equatable {
     /// Price of one instance, before the fleet's basis is asked.
     public var usdPerHour: Double?
     public var power: PowerOverrides
+    /// Nil for replicas that do both.
+    public var role: PoolRole?
     public var place: Place
 
     public init(name: String, instance: Located<String>, instances: Int, deployment: DeploymentSpecification) {
@@ -59,6 +64,7 @@ public struct PoolSpecification: Sendable, Equatable {
         self.deployment = deployment
         self.usdPerHour = nil
         self.power = PowerOverrides()
+        self.role = nil
         self.place = .nowhere
     }
 }

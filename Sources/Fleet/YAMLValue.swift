@@ -54,6 +54,50 @@ public struct YAMLValue {
         }
     }
 
+    var isList: Bool { node.sequence != nil }
+
+    // MARK: Changes
+
+    /// The document with one value replaced. The path's parts are keys, positions in lists, or names of a list's
+    /// elements; `*` is every element.
+    /// - Parameter text: YAML, so that numbers and lists keep their kind.
+    /// - Throws: at the place where the path leads nowhere. The last key may be new: whoever reads it knows the valid
+    ///   ones.
+    func setting(_ path: [String], to text: String) throws -> YAMLValue {
+        guard let value = try Yams.compose(yaml: text) else {
+            throw FleetError("'\(path.joined(separator: "."))' has no value", at: place)
+        }
+        return YAMLValue(node: try set(path[...], of: node, to: value), file: file, path: self.path)
+    }
+
+    private func set(_ path: ArraySlice<String>, of node: Yams.Node, to value: Yams.Node) throws -> Yams.Node {
+        guard let key = path.first else { return value }
+        let rest = path.dropFirst()
+        var changed = node
+        func nowhere(_ known: [String]) -> FleetError {
+            let mark = node.mark
+            return FleetError(
+                "the path leads nowhere at '\(key)'\(suggestion(for: key, among: known))",
+                at: Place(file: file, line: mark?.line ?? 1, column: mark?.column ?? 1))
+        }
+        if let mapping = node.mapping {
+            guard let child = mapping[Yams.Node(key)] else {
+                guard rest.isEmpty else { throw nowhere(mapping.keys.compactMap(\.string)) }
+                changed[key] = value
+                return changed
+            }
+            changed[key] = try set(rest, of: child, to: value)
+            return changed
+        }
+        guard let sequence = node.sequence else { throw nowhere([]) }
+        let names = sequence.map { $0["name"]?.string ?? "" }
+        let chosen =
+            key == "*" ? Array(sequence.indices) : sequence.indices.filter { names[$0] == key || String($0) == key }
+        guard !chosen.isEmpty else { throw nowhere(names) }
+        for index in chosen { changed[index] = try set(rest, of: sequence[index], to: value) }
+        return changed
+    }
+
     // MARK: Typed reads
 
     /// A mapping whose keys are all among `keys`.

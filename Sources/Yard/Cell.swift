@@ -40,6 +40,8 @@ public final class Cell {
     var retiredUsage: [Int: ReplicaUsage] = [:]
 
     let policy: any PlacementPolicy
+    /// Nil unless prefill and decode are apart.
+    let decodeSide: DecodeSide?
     let books: UnsafeMutablePointer<CellBooks>
 
     public init(configuration: CellConfiguration) throws {
@@ -52,7 +54,8 @@ public final class Cell {
         let words = (replicaCount + 63) >> 6
         accepting = .allocate(capacity: words)
         accepting.initialize(repeating: 0, count: words)
-        nextEvents = TournamentTree(count: replicaCount)
+        // One more player than replicas: the next arrival of KV.
+        nextEvents = TournamentTree(count: replicaCount + 1)
         loads = TournamentTree(count: replicaCount)
         pools = .allocate(capacity: configuration.pools.count)
         pools.initialize(from: configuration.pools, count: configuration.pools.count)
@@ -61,12 +64,22 @@ public final class Cell {
         books.initialize(
             to: CellBooks(
                 room: WaitingRoom(rules: configuration.waitingRoom),
-                inFlight: InFlightTable(initialCapacity: 2 * replicaCount, keepsRequests: configuration.keepsRequests)))
-        let seed = SeededChoice.mix(configuration.seed &+ UInt64(configuration.number) &* 0x9E37_79B9_7F4A_7C15)
+                inFlight: InFlightTable(
+                    initialCapacity: 2 * replicaCount,
+                    keepsRequests: configuration.keepsRequests || configuration.transfer != nil)))
+        let seed = configuration.placementSeed
         guard let type = PlacementTable.policy(named: configuration.placement.policy) else {
             preconditionFailure("validate() let the policy '\(configuration.placement.policy)' pass")
         }
         policy = type.init(setup: PlacementSetup(seed: seed, replicas: replicaCount, choice: configuration.placement))
+        if let transfer = configuration.transfer {
+            let setup = PlacementSetup(
+                seed: seed ^ 0x6465_636F_6465, replicas: replicaCount, choice: configuration.placement)
+            decodeSide = DecodeSide(policy: type.init(setup: setup), replicas: replicaCount)
+            books.pointee.desk = HandoverDesk(rules: transfer, replicas: replicaCount)
+        } else {
+            decodeSide = nil
+        }
         makeReplicas(seed: seed)
     }
 
@@ -98,11 +111,13 @@ public final class Cell {
                 let number = pool.firstReplicaNumber + Int32(offset)
                 let replica = Replica(number: number, configuration: pool.replica, table: pool.table)
                 (replicas + index).initialize(to: Unmanaged.passRetained(replica))
+                let isDecodeSide = pool.replica.role == .decodeOnly
                 (states + index).initialize(
                     to: ReplicaState(
-                        requestLimit: Int32(clamping: limit), lastPlacement: turns[index], pool: UInt16(poolIndex))
-                )
+                        requestLimit: Int32(clamping: limit), lastPlacement: turns[index], pool: UInt16(poolIndex),
+                        isDecodeSide: isDecodeSide))
                 index += 1
+                if isDecodeSide { continue }
                 currentLoad.freePlaces = Int32(clamping: Int64(currentLoad.freePlaces) + limit)
             }
         }
@@ -161,6 +176,13 @@ public final class Cell {
         }
         let index = Int(entry.place)
         catchUp(index, to: now)
+        if let handover = dropHandover(requestID, tokens: entry.tokens) {
+            counters.cancelled += 1
+            endHandover(handover, as: .cancelled, at: now)
+            sendHandovers(at: now)
+            if room.count > 0 { emptyRoom(at: now) }
+            return true
+        }
         return replicas[index]._withUnsafeGuaranteedRef { replica in
             let found = replica.cancel(requestID: requestID, at: now)
             nextEvents.set(index, to: found ? now : replica.nextEventNanoseconds)
@@ -176,6 +198,7 @@ public final class Cell {
             replicas[index]._withUnsafeGuaranteedRef { $0.advance(until: now, into: &through) }
             held.pointee.note(at: now)
         }
+        sendHandovers(at: now)
     }
 
     /// Takes nothing more; what waits fails now, what runs goes on.
@@ -214,7 +237,14 @@ public final class Cell {
         withUnsafeMutablePointer(to: &sink) { target in
             var time = nextEvents.minimum
             while time <= nowNanoseconds {
-                step(nextEvents.winner, at: time, into: target)
+                let next = nextEvents.winner
+                if next == replicaCount {
+                    counters.events += 1
+                    takeArrivals(at: time)
+                } else {
+                    step(next, at: time, into: target)
+                }
+                if decodeSide != nil { sendHandovers(at: time) }
                 if room.count > 0 && currentLoad.acceptingReplicas > 0 { emptyRoom(at: time) }
                 time = nextEvents.minimum
             }
@@ -236,6 +266,8 @@ public final class Cell {
     // MARK: What stands
 
     public var load: CellLoad { currentLoad }
+
+    var placementSeed: UInt64 { configuration.placementSeed }
 
     public func load(ofReplica replica: Int) -> ReplicaLoad {
         precondition(replica >= 0 && replica < replicaCount)

@@ -19,6 +19,10 @@ struct CellBooks: ~Copyable {
     var placements: UInt32 = 0
     var recorder: DecisionRecorder?
     var isRecording = false
+    /// Only while a log is replayed.
+    var audit: DecisionAudit?
+    /// Nil unless prefill and decode are apart.
+    var desk: HandoverDesk?
 
     init(room: WaitingRoom, inFlight: consuming InFlightTable) {
         self.room = room
@@ -43,6 +47,15 @@ extension Cell {
     }
 
     var isRecording: Bool { books.pointee.isRecording }
+
+    /// Sits beside the policy of a cell with a recorder.
+    var audit: DecisionAudit? {
+        get { books.pointee.audit }
+        set {
+            books.pointee.audit = newValue
+            newValue?.begin(on: self)
+        }
+    }
 
     var room: WaitingRoom {
         _read { yield books.pointee.room }
@@ -72,6 +85,11 @@ extension Cell {
     var isClosed: Bool {
         _read { yield books.pointee.isClosed }
         _modify { yield &books.pointee.isClosed }
+    }
+
+    var desk: HandoverDesk? {
+        _read { yield books.pointee.desk }
+        _modify { yield &books.pointee.desk }
     }
 
     var placements: UInt32 {

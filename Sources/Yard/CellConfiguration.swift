@@ -17,10 +17,13 @@ public struct CellPool: Sendable {
     public var microdollarsPerReplicaHour: Int64
     /// Power that one replica's chips draw when idle, in milliwatts; 0 when unknown. Read by energy-aware placement.
     public var idleMilliwatts: Int64
+    /// One way, in and out of one replica, for the KV of prompts that move between pools; read where the cell's
+    /// `transfer` is set.
+    public var transferBytesPerSecond: Int64
 
     public init(
         name: String, table: StepTable, replica: ReplicaConfiguration, replicas: Int, firstReplicaNumber: Int32 = 0,
-        microdollarsPerReplicaHour: Int64 = 0, idleMilliwatts: Int64 = 0
+        microdollarsPerReplicaHour: Int64 = 0, idleMilliwatts: Int64 = 0, transferBytesPerSecond: Int64 = 0
     ) {
         self.name = name
         self.table = table
@@ -29,13 +32,15 @@ public struct CellPool: Sendable {
         self.firstReplicaNumber = firstReplicaNumber
         self.microdollarsPerReplicaHour = microdollarsPerReplicaHour
         self.idleMilliwatts = idleMilliwatts
+        self.transferBytesPerSecond = transferBytesPerSecond
     }
 }
 
 /// Everything that decides what a cell does with a given stream of messages.
 public struct CellConfiguration: Sendable {
     public var number: Int = 0
-    /// All pools of a cell serve the same model; a request may run on any of their replicas.
+    /// All pools of a cell serve the same model; a request may run on any of their replicas, or, with `transfer`, is
+    /// prefilled on one of the pools whose role is `prefillOnly` and decoded on one of those that are `decodeOnly`.
     public var pools: [CellPool]
     public var placement = PlacementChoice()
     /// Seeds every random choice and tie break of the cell, together with its number.
@@ -46,8 +51,13 @@ public struct CellConfiguration: Sendable {
     public var waitingRoom = WaitingRoomRules()
     /// Keeps each request until it ends, so that a failed replica's requests can be failed or placed again.
     public var keepsRequests = true
+    /// How KV moves between prefill and decode pools; nil when every replica does both.
+    public var transfer: KVTransferRules?
 
     public init(pools: [CellPool]) { self.pools = pools }
+
+    /// Of the placement policy: differs between cells of one seed.
+    var placementSeed: UInt64 { SeededChoice.mix(seed &+ UInt64(number) &* 0x9E37_79B9_7F4A_7C15) }
 }
 
 /// What happens to the requests of a replica that fails.
@@ -101,6 +111,10 @@ public struct CellCounters: BitwiseCopyable, Sendable, Equatable {
     public var requeued: UInt64 = 0
     /// Tokens (prompt plus output asked for) of requests that replicas ended.
     public var endedTokens: UInt64 = 0
+    /// Prompts that a decode replica took over.
+    public var handedOver: UInt64 = 0
+    /// Of KV from prefill to decode replicas.
+    public var transfers = KVTransferUsage()
     /// Replica events processed.
     public var events: UInt64 = 0
 
@@ -118,6 +132,8 @@ public struct CellCounters: BitwiseCopyable, Sendable, Equatable {
         failed += other.failed
         requeued += other.requeued
         endedTokens += other.endedTokens
+        handedOver += other.handedOver
+        transfers.add(other.transfers)
         events += other.events
     }
 }

@@ -20,6 +20,7 @@ extension Cell {
             if states[replica].phase == .ready { setPhase(.draining, of: replica) }
         case .restore:
             setPhase(.ready, of: replica)
+            sendHandovers(at: now)
             if room.count > 0 { emptyRoom(at: now) }
         case .fail(let rule):
             if states[replica].phase == .failed { return }
@@ -40,15 +41,44 @@ extension Cell {
         let before = states[replica].phase
         if before == phase { return }
         let places = states[replica].requestLimit - states[replica].requests
-        if before == .ready { currentLoad.freePlaces -= places }
-        if phase == .ready { currentLoad.freePlaces += places }
+        if !states[replica].isDecodeSide {
+            if before == .ready { currentLoad.freePlaces -= places }
+            if phase == .ready { currentLoad.freePlaces += places }
+        }
         states[replica].phase = phase
         refresh(replica)
     }
 
     private func fail(_ replica: Int, _ rule: FailureRule, at now: Int64) {
         catchUp(replica, to: now)
-        let lost = inFlight.requests(on: Int32(replica))
+        recallHandovers(from: replica)
+        var lost: [Request] = []
+        for request in inFlight.requests(on: Int32(replica)) {
+            guard let entry = inFlight.find(request.id), let handover = dropHandover(request.id, tokens: entry.tokens)
+            else {
+                lost.append(request)
+                continue
+            }
+            // Its prompt was done, and the KV is gone with the replica that had it.
+            conclude(request, rule, at: now) { endHandover(handover, as: .failed, at: now) }
+        }
+        for (request, completion) in zip(lost, replaceReplica(replica, losing: lost, at: now)) {
+            precondition(request.id == completion.requestID && completion.status == .cancelled)
+            counters.cancelled -= 1
+            conclude(request, rule, at: now) {
+                var ended = completion
+                ended.status = .failed
+                held.completed(ended)
+                held.note(at: now)
+            }
+        }
+        sendHandovers(at: now)
+        if room.count > 0 { emptyRoom(at: now) }
+    }
+
+    /// Takes requests out of a replica and puts an empty one in its place.
+    /// - Returns: what the failed replica says of them, by request number.
+    private func replaceReplica(_ replica: Int, losing lost: [Request], at now: Int64) -> [Completion] {
         var sink = FailureSink(cell: self, replica: replica)
         let pool = configuration.pools[Int(states[replica].pool)]
         let failed = replicas[replica].takeUnretainedValue()
@@ -66,20 +96,18 @@ extension Cell {
         replicas[replica] = Unmanaged.passRetained(fresh)
         nextEvents.set(replica, to: TournamentTree.never)
         policy.forget(replica: replica)
-        for (request, completion) in zip(lost, sink.completions.sorted { $0.requestID < $1.requestID }) {
-            precondition(request.id == completion.requestID && completion.status == .cancelled)
-            counters.cancelled -= 1
-            if rule == .requeue {
-                requeue(request, at: now)
-            } else {
-                counters.failed += 1
-                var ended = completion
-                ended.status = .failed
-                held.completed(ended)
-                held.note(at: now)
-            }
+        decodeSide?.policy.forget(replica: replica)
+        audit?.forget(replica: replica)
+        return sink.completions.sorted { $0.requestID < $1.requestID }
+    }
+
+    private func conclude(_ request: Request, _ rule: FailureRule, at now: Int64, orFail end: () -> Void) {
+        if rule == .requeue {
+            requeue(request, at: now)
+        } else {
+            counters.failed += 1
+            end()
         }
-        if room.count > 0 { emptyRoom(at: now) }
     }
 
     private func requeue(_ request: Request, at now: Int64) {
@@ -106,8 +134,9 @@ private struct FailureSink: OutcomeSink {
     var completions: [Completion] = []
 
     mutating func completed(_ completion: Completion) {
-        cell.ended(completion, on: replica)
-        completions.append(completion)
+        guard let settled = cell.decodeSide == nil ? completion : cell.settle(completion, on: replica) else { return }
+        if cell.decodeSide == nil { cell.ended(completion, on: replica) }
+        completions.append(settled)
     }
     mutating func produced(_ token: TokenEvent) {}
     mutating func gaps(firstPicoseconds: Int64, incrementPicoseconds: Int64, steps: Int32, count: Int32) {}

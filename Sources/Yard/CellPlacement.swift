@@ -6,21 +6,42 @@ import Engine
 import Workload
 
 extension Cell {
+    /// The replicas that requests are placed on.
     var view: PlacementView {
-        PlacementView(
+        var load = currentLoad
+        if let decodeSide { load.placedTokens = decodeSide.promptTokens }
+        return PlacementView(
             states: states, replicas: replicas, accepting: accepting, loads: loads, pools: pools,
             poolCount: configuration.pools.count, poolStarts: poolStarts, count: replicaCount,
-            acceptingCount: Int(currentLoad.acceptingReplicas), load: currentLoad
+            acceptingCount: Int(currentLoad.acceptingReplicas), load: load
         )
     }
 
-    /// Asks the policy for a replica.
-    func choose(for request: Request, at now: Int64) -> Int {
-        let chosen = policy.choose(for: request, at: now, among: view)
+    /// The replicas that prompts are handed over to, of a cell that has such.
+    var decodeView: PlacementView {
+        guard let decodeSide else { preconditionFailure("every replica of the cell decodes") }
+        var load = currentLoad
+        load.placedTokens = decodeSide.placedTokens
+        load.acceptingReplicas = decodeSide.acceptingReplicas
+        return PlacementView(
+            states: states, replicas: replicas, accepting: decodeSide.accepting, loads: decodeSide.loads,
+            pools: pools, poolCount: configuration.pools.count, poolStarts: poolStarts, count: replicaCount,
+            acceptingCount: Int(decodeSide.acceptingReplicas), load: load)
+    }
+
+    func choose(for request: Request, at now: Int64) -> Int { choose(for: request, by: policy, among: view, at: now) }
+
+    /// Asks a policy for a replica.
+    func choose(for request: Request, by policy: any PlacementPolicy, among view: PlacementView, at now: Int64) -> Int {
+        var chosen = policy.choose(for: request, at: now, among: view)
+        if isRecording, let audit {
+            let isHandover = decodeSide.map { $0.policy === policy } ?? false
+            chosen = audit.decide(request, chosen: chosen, among: view, isHandover: isHandover, at: now)
+        }
         precondition(states[chosen].accepts, "placement chose replica \(chosen), which does not accept")
         if isRecording {
             recorder?.record(
-                placed: request.id, on: chosen, state: states[chosen], accepting: currentLoad.acceptingReplicas, at: now
+                placed: request.id, on: chosen, state: states[chosen], accepting: view.load.acceptingReplicas, at: now
             )
         }
         policy.placed(request, on: chosen)
@@ -32,18 +53,29 @@ extension Cell {
         counters.placed += 1
         placements &+= 1
         states[chosen].requests += 1
-        states[chosen].tokens += Int64(tokens)
+        states[chosen].tokens += heldTokens(request.promptTokens, of: tokens)
         states[chosen].lastPlacement = placements
         currentLoad.placedRequests += 1
         currentLoad.placedTokens += Int64(tokens)
         currentLoad.freePlaces -= 1
         refresh(chosen)
+        var given = request
+        if let decodeSide {
+            decodeSide.promptTokens += Int64(request.promptTokens)
+            // Its tokens come from the decode side.
+            given.flags.remove(.streams)
+        }
         let next = replicas[chosen]._withUnsafeGuaranteedRef { replica in
-            replica.submit(request, at: now)
+            replica.submit(given, at: now)
             return replica.nextEventNanoseconds
         }
         assert(next >= now)
         nextEvents.set(chosen, to: next)
+    }
+
+    /// What a request counts on the replica that it is placed on: a prefill replica only has its prompt.
+    private func heldTokens(_ promptTokens: Int32, of tokens: Int32) -> Int64 {
+        Int64(decodeSide == nil ? tokens : promptTokens)
     }
 
     func enqueue(_ request: Request, tokens: Int32, at now: Int64) {
@@ -80,13 +112,19 @@ extension Cell {
             preconditionFailure("replica \(replica) ended request \(completion.requestID), which it was not given")
         }
         assert(entry.place == Int32(replica))
-        states[replica].requests -= 1
-        states[replica].tokens -= Int64(entry.tokens)
+        if states[replica].isDecodeSide {
+            unreserve(tokens: entry.tokens, on: replica)
+        } else {
+            let held = heldTokens(completion.promptTokens, of: entry.tokens)
+            states[replica].requests -= 1
+            states[replica].tokens -= held
+            decodeSide?.promptTokens -= held
+            if states[replica].phase == .ready { currentLoad.freePlaces += 1 }
+            refresh(replica)
+        }
         counters.endedTokens += UInt64(entry.tokens)
         currentLoad.placedRequests -= 1
         currentLoad.placedTokens -= Int64(entry.tokens)
-        if states[replica].phase == .ready { currentLoad.freePlaces += 1 }
-        refresh(replica)
         switch completion.status {
         case .finished: counters.finished += 1
         case .cancelled: counters.cancelled += 1
@@ -98,6 +136,10 @@ extension Cell {
     /// Brings the indexes in line with a replica's state.
     func refresh(_ replica: Int) {
         let state = states[replica]
+        if state.isDecodeSide {
+            decodeSide?.refresh(replica, state)
+            return
+        }
         loads.set(replica, to: state.loadKey)
         let bit: UInt64 = 1 << UInt64(replica & 63)
         let accepted = accepting[replica >> 6] & bit != 0
@@ -127,8 +169,12 @@ struct CellSink<Sink: OutcomeSink>: OutcomeSink {
     let target: UnsafeMutablePointer<Sink>
 
     mutating func completed(_ completion: Completion) {
-        cell.ended(completion, on: replica)
-        target.pointee.completed(completion)
+        if cell.decodeSide == nil {
+            cell.ended(completion, on: replica)
+            target.pointee.completed(completion)
+        } else if let settled = cell.settle(completion, on: replica) {
+            target.pointee.completed(settled)
+        }
     }
 
     mutating func produced(_ token: TokenEvent) { target.pointee.produced(token) }

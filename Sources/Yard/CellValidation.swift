@@ -36,6 +36,7 @@ extension CellConfiguration {
                 throw CellConfigurationError(description: "pool '\(pool.name)': \(problem)")
             }
         }
+        try validateRoles()
         if replicaQueueLimit < 0 {
             throw CellConfigurationError(
                 description: "replicaQueueLimit is \(replicaQueueLimit); 0 is one central queue")
@@ -52,6 +53,39 @@ extension CellConfiguration {
                     "placement '\(placement.policy)' is unknown; known are "
                     + PlacementTable.names.joined(separator: ", ")
             )
+        }
+    }
+}
+
+extension CellConfiguration {
+    /// Either every replica does everything, or prefill and decode are apart and something joins them.
+    private func validateRoles() throws(CellConfigurationError) {
+        func count(_ role: ReplicaRole) -> Int { pools.reduce(0) { $0 + ($1.replica.role == role ? 1 : 0) } }
+        guard let transfer else {
+            if let pool = pools.first(where: { $0.replica.role != .whole }) {
+                throw CellConfigurationError(
+                    description:
+                        "pool '\(pool.name)' is \(pool.replica.role), and the cell has no transfer to join it to another"
+                )
+            }
+            return
+        }
+        if count(.whole) > 0 || count(.prefillOnly) == 0 || count(.decodeOnly) == 0 {
+            throw CellConfigurationError(
+                description: "a cell with a transfer needs pools that prefill, pools that decode, and no others")
+        }
+        if transfer.bytesPerToken < 1 || transfer.latencyNanoseconds < 0 {
+            throw CellConfigurationError(
+                description:
+                    "transfers of \(transfer.bytesPerToken) bytes a token in \(transfer.latencyNanoseconds) ns "
+                    + "cannot be: at least 1 byte and 0 ns are needed")
+        }
+        if case .write(let layers) = transfer.mode, layers < 1 {
+            throw CellConfigurationError(description: "a model that is written by layers has at least one")
+        }
+        if let pool = pools.first(where: { $0.transferBytesPerSecond < 1 }) {
+            throw CellConfigurationError(
+                description: "pool '\(pool.name)' has no bandwidth (transferBytesPerSecond) to move KV with")
         }
     }
 }

@@ -16,6 +16,8 @@ public struct DecisionReplay: Sendable {
         public var firstDifference: (was: DecisionRecord, now: DecisionRecord?)?
         /// Every outcome of the replayed requests, by request number.
         public var completions: [Completion] = []
+        /// Each placement against another policy's, when one was asked for.
+        public var audited: [AuditedDecision] = []
 
         public var isFaithful: Bool { firstDifference == nil && agreed == decisions }
     }
@@ -28,10 +30,18 @@ public struct DecisionReplay: Sendable {
     ///
     /// With the configuration that the log was made with, all agree. With another placement policy, the completions
     /// tell what it would have made of the same requests (`PlacementRegret`).
-    public func run(on configuration: CellConfiguration) throws -> Outcome {
+    ///
+    /// - Parameters:
+    ///   - other: a policy that is asked at every decision what it would do, and not followed.
+    ///   - moved: replicas for single placements, by number from 0: everything after them goes its own way.
+    public func run(
+        on configuration: CellConfiguration, auditing other: String? = nil, moved: [Int: Int] = [:]
+    ) throws -> Outcome {
         let cell = try Cell(configuration: configuration)
         let recorder = DecisionRecorder(cell: configuration.number, capacity: max(1, 2 * log.records.count))
         cell.recorder = recorder
+        let audit = other == nil && moved.isEmpty ? nil : DecisionAudit(policy: other, moved: moved)
+        cell.audit = audit
         var sink = ReplaySink()
         var outcome = Outcome()
         // The requests point into this copy for as long as the cell may look at them.
@@ -63,6 +73,7 @@ public struct DecisionReplay: Sendable {
         }
         while cell.nextEventNanoseconds != .max { cell.advance(until: cell.nextEventNanoseconds, into: &sink) }
         compare(recorder.take().records, into: &outcome)
+        outcome.audited = audit?.decisions ?? []
         outcome.completions = sink.completions.sorted { $0.requestID < $1.requestID }
         return outcome
     }

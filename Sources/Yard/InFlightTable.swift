@@ -54,6 +54,13 @@ struct InFlightTable: ~Copyable {
 
     func find(_ requestID: UInt64) -> Entry? { slot(of: requestID).map { entries[$0] } }
 
+    /// The request itself.
+    /// - Precondition: the table keeps requests.
+    func request(_ requestID: UInt64) -> Request? {
+        guard let requests else { preconditionFailure("the cell was not told to keep its requests") }
+        return slot(of: requestID).map { requests[$0] }
+    }
+
     /// - Returns: false when the number is already in flight.
     mutating func insert(_ request: Request, tokens: Int32, place: Int32) -> Bool {
         precondition(tokens > 0)

@@ -67,9 +67,13 @@ struct PlacementPredictor {
         let ownTokens = Int64(request.promptTokens) + Int64(request.outputTokens)
         let context = (state.tokens + ownTokens) / Int64(state.requests + 1)
         let step = decodeStep(sequences: batch, contextTokens: context)
-        let own = prefill(tokens: request.promptTokens - cachedTokens, contextTokens: cachedTokens)
-        var ttft = own.picoseconds
-        if load.waitingPromptTokens > 0 {
+        let nothing = StepCost(picoseconds: 0, nanojoules: 0)
+        let takesOver = configuration.role == .decodeOnly
+        let own =
+            takesOver ? nothing : prefill(tokens: request.promptTokens - cachedTokens, contextTokens: cachedTokens)
+        if configuration.role == .prefillOnly { return prefillOnly(own, load: load) }
+        var ttft = takesOver ? step.picoseconds : own.picoseconds
+        if load.waitingPromptTokens > 0 && !takesOver {
             let queued = Int32(clamping: load.waitingPromptTokens)
             ttft += prefill(tokens: queued, contextTokens: 0).picoseconds
         }
@@ -89,6 +93,15 @@ struct PlacementPredictor {
             sharePicoseconds: own.picoseconds + step.picoseconds / Int64(batch) * outputs,
             addedNanojoules: max(0, own.nanojoules - idle(for: own).nanojoules)
                 + max(0, step.nanojoules - without.nanojoules) * outputs)
+    }
+
+    /// On a replica that only prefills, a request waits for the prompts ahead of it (half of one may be done).
+    private func prefillOnly(_ own: StepCost, load: ReplicaLoad) -> Prediction {
+        let ahead = Int32(clamping: max(load.waitingPromptTokens, load.outstandingTokens))
+        let queued = ahead > 0 ? prefill(tokens: ahead, contextTokens: 0).picoseconds : 0
+        return Prediction(
+            ttftPicoseconds: own.picoseconds + queued, tpotPicoseconds: 0, sharePicoseconds: own.picoseconds,
+            addedNanojoules: max(0, own.nanojoules - idle(for: own).nanojoules))
     }
 
     /// What the chips draw anyway while a step would run.

@@ -19,6 +19,8 @@ struct ReplicaState: BitwiseCopyable {
     var lastPlacement: UInt32
     var pool: UInt16
     var phase = Phase.ready
+    /// Takes over prompts that were prefilled elsewhere, and no requests.
+    var isDecodeSide = false
 
     var accepts: Bool { phase == .ready && requests < requestLimit }
 
