@@ -31,7 +31,7 @@ extension Daemon {
         do {
             next = try DaemonPlan(DaemonConfiguration(contentsOf: file))
         } catch {
-            logger.error("reload: \(error); the old configuration stays in force")
+            logger.error("reload: \(error); the old configuration stays in force", metadata: ["config": "\(file)"])
             return
         }
         guard next.fleet.tenants.map(\.name) == plan.fleet.tenants.map(\.name) else {
@@ -50,7 +50,8 @@ extension Daemon {
             guard let plan, plan.isSameYard(as: yard.plan) else { continue }
             yard.account = FleetAccount(plan)
         }
-        logger.info("reload: limits, keys, output rules and prices of \(file) are in force")
+        logger.info(
+            "reload: limits, keys, output rules and prices of \(file) are in force", metadata: ["config": "\(file)"])
     }
 }
 

@@ -8,6 +8,7 @@ import Hummingbird
 public import Logging
 import NIOCore
 import NIOPosix
+import Report
 public import ServiceLifecycle
 import Synchronization
 import Yard
@@ -17,7 +18,7 @@ import Yard
 /// finish within a bound, fails the rest, and says what it did.
 public final class Daemon: Service {
     /// The version that metrics and `--version` show.
-    public static let version = "0.1.0"
+    public static let version = ProductVersion.number
 
     let plan: DaemonPlan
     let logger: Logger

@@ -12,10 +12,11 @@ struct CompareCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "compare", abstract: "Run the identical arrivals on a fleet and on a baseline, side by side.")
 
-    @Option(help: "Fleet file (YAML).")
+    @Option(help: "Fleet file (YAML).", completion: .file(extensions: ["yaml", "yml"]))
     var fleet: String
 
-    @Option(help: "Fleet file (YAML) of what it is compared with.")
+    @Option(
+        help: "Fleet file (YAML) of what it is compared with.", completion: .file(extensions: ["yaml", "yml"]))
     var baseline: String
 
     @OptionGroup var options: RunOptions

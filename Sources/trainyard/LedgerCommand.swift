@@ -8,16 +8,27 @@ import Ledger
 
 struct LedgerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "ledger", abstract: "List the runs in a daemon's ledger, or export its requests as CSV.")
+        commandName: "ledger", abstract: "List the runs in a daemon's ledger, or export its requests as CSV.",
+        discussion: """
+            Parquet is not written, because no maintained Swift library writes it. Other programs make it of the CSV:
+            duckdb -c "COPY (FROM 'requests.csv') TO 'requests.parquet'"
+            """)
 
-    @Option(help: "The ledger's database.")
+    @Option(help: "The ledger's database.", completion: .file(extensions: ["sqlite"]))
     var ledger: String
 
     @Option(name: .customLong("run"), help: "A run's number, as the list shows it; default for --csv: all runs.")
     var runNumber: UInt64?
 
-    @Option(help: "Write one row per request to this file; - for standard output.")
+    @Option(help: "Write one row per request to this file; - for standard output.", completion: .file())
     var csv: String?
+
+    func validate() throws {
+        guard csv?.hasSuffix(".parquet") == true else { return }
+        throw ValidationError(
+            "--csv writes CSV, and no maintained Swift library writes Parquet: export to requests.csv, then "
+                + "duckdb -c \"COPY (FROM 'requests.csv') TO 'requests.parquet'\"")
+    }
 
     func run() throws {
         let store = try LedgerStore.existing(ledger)

@@ -12,7 +12,9 @@ import Workload
 
 /// Where results go, and how they are computed.
 struct RunOptions: ParsableArguments {
-    @Option(help: "FORMAT:PATH or a built-in name, with options after a question mark (azure:trace.csv?scale=2).")
+    @Option(
+        help: "FORMAT:PATH or a built-in name, with options after a question mark (azure:trace.csv?scale=2).",
+        completion: .list(BuiltInWorkload.allCases.map(\.rawValue) + TraceFormat.allCases.map { "\($0.rawValue):" }))
     var workload: String
 
     @Option(name: .customLong("ttft-p99"), help: "Promised time to first token, seconds at the 99th percentile.")
@@ -24,10 +26,12 @@ struct RunOptions: ParsableArguments {
     @Flag(help: "Grow or shrink each fleet to the smallest that keeps the promise.")
     var size = false
 
-    @Option(help: "Write the report as JSON to this file; - for standard output instead of the table.")
+    @Option(
+        help: "Write the report as JSON to this file; - for standard output instead of the table.",
+        completion: .file())
     var json: String?
 
-    @Option(help: "Write the report as one HTML page to this file.")
+    @Option(help: "Write the report as one HTML page to this file.", completion: .file())
     var html: String?
 
     @Option(help: "Seed of the yard's choices, and of a generated workload that names none.")
@@ -36,7 +40,8 @@ struct RunOptions: ParsableArguments {
     @Option(help: "Threads; results do not depend on them. Default: all CPUs.")
     var threads: Int?
 
-    @Option(help: "Directory of catalogue files that replace or add to the built-in ones.")
+    @Option(
+        help: "Directory of catalogue files that replace or add to the built-in ones.", completion: .directory)
     var catalog: String?
 
     @Flag(help: "Count malformed rows of a trace instead of stopping at the first.")

@@ -14,12 +14,12 @@ struct SimulateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "simulate", abstract: "Run a workload on one fleet, as fast as the machine can go.")
 
-    @Option(help: "Fleet file (YAML).")
+    @Option(help: "Fleet file (YAML).", completion: .file(extensions: ["yaml", "yml"]))
     var fleet: String
 
     @OptionGroup var options: RunOptions
 
-    @Option(help: "Write one CSV row per request to this file.")
+    @Option(help: "Write one CSV row per request to this file.", completion: .file())
     var requests: String?
 
     @Option(help: "Write the log of every placement decision to this file, for `trainyard replay --decisions`.")

@@ -17,7 +17,7 @@ struct TrainyardDaemon: AsyncParsableCommand {
             "Serves the OpenAI API on a modelled fleet, in real time, beside a baseline that gets the same requests.",
         version: Daemon.version)
 
-    @Option(help: "The configuration file.")
+    @Option(help: "The configuration file.", completion: .file(extensions: ["yaml", "yml"]))
     var config = "/etc/trainyard/trainyard.yaml"
 
     @Flag(help: "Read the configuration, look everything up, say what would run, and exit.")
@@ -40,7 +40,8 @@ struct TrainyardDaemon: AsyncParsableCommand {
         }
         let level = Logger.Level(rawValue: plan.configuration.logLevel) ?? .info
         LoggingSystem.bootstrap { label in
-            var handler = StreamLogHandler.standardError(label: label)
+            var handler: any LogHandler =
+                JournalLogHandler.fromEnvironment(label: label) ?? StreamLogHandler.standardError(label: label)
             handler.logLevel = level
             return handler
         }

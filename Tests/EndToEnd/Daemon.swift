@@ -26,7 +26,8 @@ final class Daemon {
             """, to: "trainyard.yaml")
         log = scratch.file("log")
         let output = try scratch.writing(log)
-        process = try Product.trainyardd.start(["--config", configuration.path], output: output, errors: output)
+        process = try Product.trainyardd.start(
+            ["--config", configuration.path], output: output, errors: output, withoutCapabilities: true)
         let end = Date().addingTimeInterval(30)
         while Date() < end {
             if let answer = try? get("/ready"), answer.status == 200 { return }

@@ -43,10 +43,21 @@ struct Product {
     }
 
     /// Starts it; the caller ends it.
-    func start(_ arguments: [String], input: URL? = nil, output: FileHandle, errors: FileHandle) throws -> Process {
+    /// - Parameter withoutCapabilities: as a service manager starts a daemon, even where the tests run as root: what only
+    ///   root may do must not be needed.
+    func start(
+        _ arguments: [String], input: URL? = nil, output: FileHandle, errors: FileHandle,
+        withoutCapabilities: Bool = false
+    ) throws -> Process {
         let process = Process()
-        process.executableURL = Self.folder.appendingPathComponent(name)
-        process.arguments = arguments
+        let executable = Self.folder.appendingPathComponent(name)
+        if withoutCapabilities, geteuid() == 0 {
+            process.executableURL = URL(fileURLWithPath: "/usr/bin/setpriv")
+            process.arguments = ["--bounding-set=-all", "--inh-caps=-all", executable.path] + arguments
+        } else {
+            process.executableURL = executable
+            process.arguments = arguments
+        }
         process.currentDirectoryURL = Self.repository
         process.standardInput = try input.map { try FileHandle(forReadingFrom: $0) } ?? FileHandle.nullDevice
         process.standardOutput = output

@@ -15,11 +15,12 @@ public struct LedgerError: Error, Sendable, CustomStringConvertible {
 /// A bounded ring of ledger records in a file that is mapped into memory, with one writer and one reader.
 ///
 /// **Durability.** A record that `append` returned from is in the file's pages, which belong to the kernel: it is there
-/// after
-/// the process dies, `kill -9` included, without a system call on the way. (A machine that loses power may lose the
-/// last
-/// records that the kernel had not yet written, and the last transactions of SQLite's log with them.) The reader moves
-/// records into the database and only then gives their slots back, so each record is in at least one of the two.
+/// after the process dies, `kill -9` included, without a system call on the way. The reader moves records into the
+/// database and only then gives their slots back, so each record is in at least one of the two. A machine that loses
+/// power loses what the reader had not yet moved, and the last transactions of SQLite's log with it.
+///
+/// **Where.** The folder should be a file system in memory (tmpfs). On a disk, a write to a page that the kernel has
+/// just written out waits for the file system's own journal, and with it whoever appends: seconds, on a slow disk.
 ///
 /// **Bound.** The file is allocated in full when it is made, so a disk that fills up later cannot fault the writer. A
 /// full ring
@@ -35,6 +36,7 @@ public final class LedgerJournal: @unchecked Sendable {
     }
 
     public let capacity: Int
+    public let path: String
     private let descriptor: Int32
     private let base: UnsafeMutableRawPointer
     private let byteCount: Int
@@ -43,12 +45,18 @@ public final class LedgerJournal: @unchecked Sendable {
 
     /// Opens a journal, or makes one.
     /// - Parameter capacity: records; a power of two. Ignored for a file that holds records.
-    /// - Throws: `LedgerError` when another process has it, the disk is full, or it was written by another version and
-    /// is not empty.
+    /// - Throws: `LedgerError` when another process has it, the disk is full, it belongs to another user (folders in
+    /// memory are often everybody's), or it was written by another version and is not empty.
     public init(path: String, capacity: Int) throws {
         precondition(capacity > 0 && capacity & (capacity - 1) == 0)
-        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
+        self.path = path
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw LedgerError("cannot open \(path): \(String(cString: strerror(errno)))") }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_uid == geteuid() else {
+            close(descriptor)
+            throw LedgerError("\(path) belongs to another user")
+        }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             close(descriptor)
             throw LedgerError("\(path) is in use by another process")
@@ -161,6 +169,9 @@ public final class LedgerJournal: @unchecked Sendable {
         precondition(slots >= 0 && UInt64(slots) <= tail.pointee.load(ordering: .acquiring) &- head)
         self.head.pointee.store(head &+ UInt64(slots), ordering: .releasing)
     }
+
+    /// Removes the file, which nobody needs when nothing waits in it.
+    public func removeIfEmpty() { if count == 0 { unlink(path) } }
 
     /// Whether the enumerations in a slot's bytes have values that exist.
     private static func isPlausible(_ slot: UnsafeRawPointer) -> Bool {

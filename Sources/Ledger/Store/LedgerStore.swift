@@ -197,21 +197,40 @@ public final class LedgerStore: Sendable {
 
     private static func marks(_ count: Int) -> String { Array(repeating: "?", count: count).joined(separator: ", ") }
 
-    /// Forgets requests that ended before a Unix time in nanoseconds (their run's start plus modelled time), and runs
-    /// and books
-    /// that have no requests left. Returns how many requests went.
+    /// Forgets requests that ended before a Unix time in nanoseconds, the oldest run's first and at most so many, so that
+    /// records can be stored in between. Returns how many went; ask again until it is 0.
+    ///
+    /// A request's modelled end is as many nanoseconds after its run's start as the time scale says; where that is "max",
+    /// a run's requests are as old as the next run. Runs and books without requests go too, except the last run's.
     @discardableResult
-    public func forget(endedBefore nanoseconds: UInt64) throws -> Int {
+    public func forget(endedBefore nanoseconds: UInt64, atMost limit: Int = 10_000) throws -> Int {
         try database.write { database in
-            let limit = Int64(bitPattern: nanoseconds)
-            try database.execute(
-                sql: "DELETE FROM request WHERE run < ? AND run + MAX(last_token_ns, arrival_ns) < ?",
-                arguments: [limit, limit])
-            let count = database.changesCount
-            try database.execute(sql: "DELETE FROM book WHERE run + to_ns < ?", arguments: [limit])
-            try database.execute(
-                sql: "DELETE FROM run WHERE run < ? AND NOT EXISTS (SELECT 1 FROM request WHERE request.run = run.run)",
-                arguments: [limit])
+            let runs = try Row.fetchAll(
+                database, sql: "SELECT run, time_scale, LEAD(run) OVER (ORDER BY run) AS next FROM run ORDER BY run")
+            var count = 0
+            for row in runs where count < limit {
+                let (run, next, scale): (Int64, Int64?, String) = (row["run"], row["next"], row["time_scale"])
+                let horizon = Int64(clamping: nanoseconds)
+                let isOver = next.map { $0 < horizon } ?? false
+                let reached = Double(horizon - run) * (Double(scale) ?? 0)
+                let cutoff = isOver ? Int64.max : Int64(exactly: reached.rounded(.down)) ?? 0
+                guard cutoff > 0 else { continue }
+                try database.execute(
+                    sql: """
+                        DELETE FROM request WHERE run = :run AND id IN (SELECT id FROM request WHERE run = :run
+                          AND (last_token_ns < :cutoff AND arrival_ns < :cutoff OR :over AND last_token_ns IS NULL)
+                          LIMIT :limit)
+                        """,
+                    arguments: ["run": run, "cutoff": cutoff, "over": isOver, "limit": limit - count])
+                count += database.changesCount
+                try database.execute(
+                    sql: "DELETE FROM book WHERE run = ? AND to_ns < ?", arguments: [run, cutoff])
+                if next != nil {
+                    try database.execute(
+                        sql: "DELETE FROM run WHERE run = ? AND NOT EXISTS (SELECT 1 FROM request WHERE run = ?)",
+                        arguments: [run, run])
+                }
+            }
             return count
         }
     }

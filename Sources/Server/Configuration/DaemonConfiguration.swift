@@ -27,6 +27,8 @@ public struct DaemonConfiguration: Sendable {
         var retentionDays: Double?
         /// Rows that may wait for the disk.
         var queueRows = 65_536
+        /// Folder of the journals in which they wait; nil for one in memory.
+        var journalFolder: String?
     }
 
     public var file: String
@@ -94,19 +96,19 @@ public struct DaemonConfiguration: Sendable {
         fleet = try Self.fleet(fleetValue, folder: folder)
         if (try? fleetValue.anyMapping()) == nil {
             fleetFile = try? String(
-                contentsOfFile: Self.resolve(try fleetValue.string(), folder: folder), encoding: .utf8)
+                contentsOfFile: Self.resolve(fleetValue, folder: folder), encoding: .utf8)
         }
         baseline = try map["baseline"].map { try Self.fleet($0, folder: folder) }
         if let value = map["served_model_name"] { modelNames = try Self.strings(value) }
         if let value = map["time_scale"] { timeScale = try Self.timeScale(value) }
         if let value = map["seed"] { seed = UInt64(try value.integer(in: 0...Int.max, unit: "")) }
-        catalogDirectory = try map["catalog"].map { Self.resolve(try $0.string(), folder: folder) }
+        catalogDirectory = try map["catalog"].map { try Self.resolve($0, folder: folder) }
         if let value = map["listen"] { try readListeners(value, folder: folder) }
         if let value = map["service"] { service = try Service(value) }
         if let value = map["limits"] { limits = try ServingLimits(value) }
         if let value = map["output"] { lengths = try OutputLengthRule(value) }
-        if let value = map["keys"] { keys = try value.list().map(ConfiguredKey.init) }
-        adminKeyDigest = try map["admin_key_sha256"].map { try keyDigest($0) }
+        if let value = map["keys"] { keys = try ConfiguredKey.list(value, folder: folder) }
+        adminKeyDigest = try map["admin_key_sha256"].map { try adminDigest($0, folder: folder) }
         if let value = map["promise"] { promise = try Self.promise(value) }
         if let value = map["ledger"] { ledger = try LedgerFile(value, folder: folder) }
         if let value = map["fleet_view"] { fleetView = try FleetViewPorts(value) }
@@ -136,15 +138,42 @@ public struct DaemonConfiguration: Sendable {
 
     private static func fleet(_ value: YAMLValue, folder: String) throws -> FleetSpecification {
         if (try? value.anyMapping()) != nil { return try FleetSpecification(value) }
-        let path = resolve(try value.string(), folder: folder)
+        let path = try resolve(value, folder: folder)
         guard FileManager.default.isReadableFile(atPath: path) else {
             throw FleetError("'\(value.path)': no such fleet file, or it cannot be read: \(path)", at: value.place)
         }
         return try FleetSpecification(contentsOf: path)
     }
 
-    static func resolve(_ path: String, folder: String) -> String {
-        path.hasPrefix("/") || folder.isEmpty ? path : folder + "/" + path
+    /// The file that a value names: relative to the configuration's folder, or `credential:NAME` for what the service
+    /// manager loaded (`LoadCredential=NAME:…`) and put into `$CREDENTIALS_DIRECTORY`.
+    static func resolve(_ value: YAMLValue, folder: String) throws -> String {
+        let path = try value.string()
+        let prefix = "credential:"
+        guard path.hasPrefix(prefix) else { return path.hasPrefix("/") || folder.isEmpty ? path : folder + "/" + path }
+        let name = String(path.dropFirst(prefix.count))
+        guard !name.isEmpty, !name.contains("/"), name != ".." else {
+            throw FleetError("'\(value.path)' takes credential:NAME with a plain name, not '\(path)'", at: value.place)
+        }
+        guard let directory = ProcessInfo.processInfo.environment["CREDENTIALS_DIRECTORY"] else {
+            throw FleetError(
+                "'\(value.path)': there is no credential '\(name)', because the service manager passed none "
+                    + "(LoadCredential= in the unit)", at: value.place)
+        }
+        return directory + "/" + name
+    }
+
+    /// The text of such a file, of at most a mebibyte.
+    static func text(_ value: YAMLValue, folder: String) throws -> (text: String, path: String) {
+        let path = try resolve(value, folder: folder)
+        guard let data = FileManager.default.contents(atPath: path), data.count <= 1 << 20,
+            let text = String(validating: data, as: UTF8.self)
+        else {
+            throw FleetError(
+                "'\(value.path)': no such file, or it cannot be read as UTF-8 text of at most 1 MiB: \(path)",
+                at: value.place)
+        }
+        return (text, path)
     }
 
     private static func strings(_ value: YAMLValue) throws -> [String] {
@@ -176,8 +205,8 @@ public struct DaemonConfiguration: Sendable {
         if let value = map["tls"] {
             let files = try value.mapping(keys: ["certificate", "key"])
             tls = TLS(
-                certificate: Self.resolve(try files.required("certificate").string(), folder: folder),
-                key: Self.resolve(try files.required("key").string(), folder: folder))
+                certificate: try Self.resolve(files.required("certificate"), folder: folder),
+                key: try Self.resolve(files.required("key"), folder: folder))
         }
     }
 }
@@ -221,9 +250,10 @@ extension DaemonConfiguration.Service {
 
 extension DaemonConfiguration.LedgerFile {
     init(_ value: YAMLValue, folder: String) throws {
-        let map = try value.mapping(keys: ["path", "retention_days", "queue_rows"])
-        path = DaemonConfiguration.resolve(try map.required("path").string(), folder: folder)
+        let map = try value.mapping(keys: ["path", "retention_days", "queue_rows", "journal"])
+        path = try DaemonConfiguration.resolve(map.required("path"), folder: folder)
         retentionDays = try map["retention_days"]?.number(in: 0.001...36_500, unit: "days")
+        journalFolder = try map["journal"].map { try DaemonConfiguration.resolve($0, folder: folder) }
         if let value = map["queue_rows"] { queueRows = try value.integer(in: 64...16_777_216, unit: "rows") }
     }
 }
@@ -241,6 +271,13 @@ extension DaemonConfiguration.FleetViewPorts {
 }
 
 extension DaemonConfiguration.ConfiguredKey {
+    /// A list of keys, or the name of a YAML file that holds one.
+    static func list(_ value: YAMLValue, folder: String) throws -> [Self] {
+        if (try? value.list()) != nil { return try value.list().map(Self.init) }
+        let (text, path) = try DaemonConfiguration.text(value, folder: folder)
+        return try YAMLValue(parsing: text, file: path).list().map(Self.init)
+    }
+
     init(_ value: YAMLValue) throws {
         let map = try value.mapping(keys: ["name", "sha256", "tenant"])
         name = try map.required("name").string()
@@ -278,14 +315,25 @@ extension OutputLengthRule {
     }
 }
 
+/// The digest itself, or the name of a file that begins with it (as `sha256sum` prints).
+private func adminDigest(_ value: YAMLValue, folder: String) throws -> [UInt8] {
+    let text = try value.string()
+    guard text.hasPrefix("/") || text.hasPrefix("credential:") else { return try keyDigest(value) }
+    let (content, path) = try DaemonConfiguration.text(value, folder: folder)
+    let digest = content.split(whereSeparator: \.isWhitespace).first.map(String.init) ?? ""
+    return try keyDigest(digest, named: path, at: Place(file: path, line: 1, column: 1))
+}
+
 /// 64 hexadecimal digits: the SHA-256 of a key.
 private func keyDigest(_ value: YAMLValue) throws -> [UInt8] {
-    let text = try value.string()
+    try keyDigest(value.string(), named: value.path, at: value.place)
+}
+
+private func keyDigest(_ text: String, named name: String, at place: Place) throws -> [UInt8] {
     let digits = text.utf8.compactMap { Character(UnicodeScalar($0)).hexDigitValue }
     guard text.utf8.count == 64, digits.count == 64 else {
         throw FleetError(
-            "'\(value.path)' takes the SHA-256 of a key as 64 hexadecimal digits (printf %s KEY | sha256sum)",
-            at: value.place)
+            "'\(name)' takes the SHA-256 of a key as 64 hexadecimal digits (printf %s KEY | sha256sum)", at: place)
     }
     return stride(from: 0, to: 64, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
 }

@@ -75,10 +75,10 @@ final class ServingListener: Sendable {
         connectionLimit: Int,
         connections: ConnectionCount, cell: Int? = nil, prepare: (@Sendable (any Channel) throws -> Void)? = nil
     ) async throws {
+        // NIO sets TCP_NODELAY on the listening socket, and Linux passes it on to what is accepted there.
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
             .childChannelOption(.writeBufferWaterMark, value: .init(low: 32 * 1024, high: 128 * 1024))
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -97,8 +97,7 @@ final class ServingListener: Sendable {
         switch address {
         case .host(let host, let port): channel = try await bootstrap.bind(host: host, port: port).get()
         case .unixSocket(let path):
-            channel = try await bootstrap.childChannelOption(.socketOption(.tcp_nodelay), value: 1)
-                .bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
+            channel = try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
         case .inherited(let descriptor): channel = try await bootstrap.withBoundSocket(descriptor).get()
         }
     }

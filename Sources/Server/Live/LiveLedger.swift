@@ -11,14 +11,12 @@ import Synchronization
 /// Makes every accepted request a durable row.
 ///
 /// When a request ends, its event loop writes a record into its own journal, in mapped memory, *before* the answer's
-/// last
-/// byte is written: a few hundred nanoseconds, no system call. A thread of this class moves records into SQLite in
-/// transactions of up to 4096. Both survive `kill -9`; what a former run left in its journals is stored at the next
-/// start.
+/// last byte is written: a few hundred nanoseconds, no system call, and no wait for a disk, since journals lie in a
+/// file system in memory (`LedgerJournalFolder`). A thread of this class moves records into SQLite in transactions of
+/// up to 4096. Both survive `kill -9`; what a former run left in its journals is stored at the next start.
 ///
 /// When the disk cannot keep up or is full, journals fill, and requests are refused with 503 (`ledger_behind`) as soon
-/// as the
-/// ends of those in flight would no longer fit. Nothing that was accepted goes unrecorded.
+/// as the ends of those in flight would no longer fit. Nothing that was accepted goes unrecorded.
 final class LiveLedger: Sendable {
     private static let batch = 4096
     private static let pollNanoseconds: Int64 = 5_000_000
@@ -46,19 +44,17 @@ final class LiveLedger: Sendable {
         }
         store = try LedgerStore(path: file.path)
         let capacity = Self.powerOfTwo(atLeast: file.queueRows)
-        // A former run may have had more loops: their journals are opened for what they hold, and closed again.
-        var former = loops
-        while FileManager.default.fileExists(atPath: Self.journalPath(file.path, former)) {
-            let journal = try LedgerJournal(path: Self.journalPath(file.path, former), capacity: 64)
+        let place = LedgerJournalFolder(ledger: file.path, configured: file.journalFolder)
+        // A former run may have had more loops, or kept its journals beside the database: what they hold is stored.
+        for path in place.formerPaths(from: loops) {
+            let journal = try LedgerJournal(path: path, capacity: 64)
             try Self.empty(journal, into: store, logger: logger)
-            former += 1
+            journal.removeIfEmpty()
         }
-        journals = try (0..<loops).map { try LedgerJournal(path: Self.journalPath(file.path, $0), capacity: capacity) }
+        journals = try (0..<loops).map { try LedgerJournal(path: place.path($0), capacity: capacity) }
         for journal in journals { try Self.empty(journal, into: store, logger: logger) }
         try store.begin(run)
     }
-
-    private static func journalPath(_ path: String, _ number: Int) -> String { "\(path)-journal-\(number)" }
 
     private static func powerOfTwo(atLeast value: Int) -> Int {
         var power = 64
@@ -71,7 +67,9 @@ final class LiveLedger: Sendable {
             let (records, slots) = journal.peek(limit: batch)
             try store.store(records)
             journal.release(slots)
-            logger.notice("the ledger recovered \(records.count) records of a former run")
+            logger.notice(
+                "the ledger recovered \(records.count) records of a former run",
+                metadata: ["ledger": "\(store.path)", "records": "\(records.count)"])
             if records.count < slots { logger.warning("\(slots - records.count) of its records were not whole") }
         }
     }
@@ -104,9 +102,9 @@ final class LiveLedger: Sendable {
             }
             let isIdle = storeOnce(windows)
             if isIdle != nil { last = next }
-            if now >= retentionDue, let retentionDays {
-                retentionDue = now + 3_600_000_000_000
-                forget(olderThanDays: retentionDays)
+            // Once an hour, in pieces between which records are stored.
+            if now >= retentionDue, let retentionDays, !isLast {
+                if !forget(olderThanDays: retentionDays) { retentionDue = now + 3_600_000_000_000 }
             }
             if isIdle == true {
                 if isLast { break }
@@ -116,6 +114,7 @@ final class LiveLedger: Sendable {
                 usleep(1_000_000)
             }
         }
+        for journal in journals { journal.removeIfEmpty() }
         ended.withLock { $0 }?.resume()
     }
 
@@ -144,17 +143,26 @@ final class LiveLedger: Sendable {
                 defer { last = "\(error)" }
                 return last != "\(error)"
             }
-            if isNew { logger.error("the ledger cannot store, and tries again every second: \(error)") }
+            if isNew {
+                logger.error(
+                    "the ledger cannot store, and tries again every second: \(error)",
+                    metadata: ["ledger": "\(store.path)", "waiting_records": "\(waiting)"])
+            }
             return nil
         }
     }
 
-    private func forget(olderThanDays days: Double) {
+    /// Forgets a piece of what is too old. Whether there may be more.
+    private func forget(olderThanDays days: Double) -> Bool {
         let limit = UInt64(max(0, (Double(time(nil)) - days * 86_400) * 1e9))
         do {
             let count = try store.forget(endedBefore: limit)
             if count > 0 { logger.info("the ledger forgot \(count) requests older than \(days) days") }
-        } catch { logger.error("the ledger could not forget: \(error)") }
+            return count > 0
+        } catch {
+            logger.error("the ledger could not forget: \(error)")
+            return false
+        }
     }
 
     /// Stores everything that is left and ends the thread. Once, after `start`.

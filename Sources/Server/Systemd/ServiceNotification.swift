@@ -10,48 +10,21 @@ import Glibc
 /// `@`
 /// lies in the abstract namespace. Without a manager every call does nothing, so callers need not ask.
 public struct ServiceNotification: Sendable {
-    private let path: [UInt8]?
+    private let socket: UnixDatagram?
 
     /// - Parameter environment: value of `NOTIFY_SOCKET`; nil when it is not set.
-    public init(socket: String?) {
-        guard let socket, let first = socket.utf8.first, first == UInt8(ascii: "/") || first == UInt8(ascii: "@"),
-            socket.utf8.count < MemoryLayout.size(ofValue: sockaddr_un().sun_path)
-        else {
-            path = nil
-            return
-        }
-        path = Array(socket.utf8)
-    }
+    public init(socket: String?) { self.socket = socket.flatMap { UnixDatagram($0) } }
 
     /// Takes the socket from the environment.
     public static func fromEnvironment() -> ServiceNotification {
         ServiceNotification(socket: getenv("NOTIFY_SOCKET").map { String(cString: $0) })
     }
 
-    public var isConnected: Bool { path != nil }
+    public var isConnected: Bool { socket != nil }
 
     /// Sends one datagram, such as `READY=1\nSTATUS=…`. Returns whether it left.
     @discardableResult
-    public func send(_ state: String) -> Bool {
-        guard let path else { return false }
-        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { place in
-            place.copyBytes(from: path)
-            if path[0] == UInt8(ascii: "@") { place[0] = 0 }
-        }
-        let length = socklen_t(MemoryLayout<sockaddr_un>.offset(of: \.sun_path)! + path.count)
-        let bytes = Array(state.utf8)
-        let sent = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                sendto(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL), $0, length)
-            }
-        }
-        return sent == bytes.count
-    }
+    public func send(_ state: String) -> Bool { socket?.send(Array(state.utf8)) ?? false }
 
     /// One line for `systemctl status`.
     public func status(_ text: String) { send("STATUS=\(text)") }

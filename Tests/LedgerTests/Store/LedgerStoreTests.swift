@@ -155,6 +155,40 @@ import Testing
         #expect(try store.runs().map(\.run.run) == [2_000_000])
     }
 
+    /// Modelled time runs faster or slower than the calendar; what is old is judged by the calendar.
+    @Test func forgetsByTheCalendarAtAnyTimeScale() throws {
+        let store = try LedgerStore(path: folder + "/l.sqlite")
+        let runs: [(UInt64, String)] = [(1_000_000, "max"), (2_000_000, "100"), (3_000_000, "0.5"), (4_000_000, "max")]
+        for (run, scale) in runs {
+            try store.begin(LedgerRun(run: run, fleet: "f", baseline: nil, model: "m", timeScale: scale))
+            // One ended 50,000 modelled nanoseconds after the start, one 500,000; of one only the baseline's end is known.
+            try store.store([
+                Self.record(1, run: run, last: 50_000), Self.record(2, run: run, last: 500_000),
+                Self.record(3, run: run, side: .baseline),
+            ])
+        }
+        func left() throws -> [Int] { try runs.map { try store.requestCount(run: $0.0) } }
+        #expect(try store.forget(endedBefore: 1_999_999) == 0)
+        // The first run is over; the second is 4,000 ns old, which is 400,000 modelled ones.
+        #expect(try store.forget(endedBefore: 2_004_000) == 4)
+        #expect(try left() == [0, 2, 3, 3])
+        // The second is over; the third is 200,000 ns old, 100,000 modelled. The last run has no end.
+        #expect(try store.forget(endedBefore: 3_200_000) == 3)
+        #expect(try left() == [0, 0, 2, 3])
+        #expect(try store.forget(endedBefore: .max) == 2)
+        #expect(try left() == [0, 0, 0, 3])
+        #expect(try store.runs().map(\.run.run) == [4_000_000])
+    }
+
+    @Test func forgetsInPieces() throws {
+        let store = try LedgerStore(path: folder + "/l.sqlite")
+        try store.begin(LedgerRun(run: 7, fleet: "f", baseline: nil, model: "m", timeScale: "1"))
+        try store.store((0..<25).map { Self.record($0) })
+        let pieces = try (0..<4).map { _ in try store.forget(endedBefore: 1_000_000, atMost: 10) }
+        #expect(pieces == [10, 10, 5, 0])
+        #expect(try store.runs().map(\.run.run) == [7], "the last run must stay")
+    }
+
     @Test func unwritablePlacesAreNamed() {
         let problem = #expect(throws: LedgerError.self) { try LedgerStore(path: "/nonexistent/l.sqlite") }
         #expect(problem?.description.contains("/nonexistent/l.sqlite") == true)

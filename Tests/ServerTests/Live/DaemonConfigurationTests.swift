@@ -1,4 +1,5 @@
 import Fleet
+import Foundation
 import Testing
 
 @testable import Server
@@ -72,5 +73,38 @@ import Testing
         let key = "keys: [{ name: k, sha256: \(String(repeating: "ab", count: 32)), tenant: nobody }]"
         let problem = #expect(throws: FleetError.self) { try DaemonPlan(Self.read(key)) }
         #expect(problem?.message.contains("nobody") == true)
+    }
+
+    @Test func keysMayLieInFilesOfTheirOwn() throws {
+        let folder = NSTemporaryDirectory() + "trainyard-keys-\(getpid())"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let digest = String(repeating: "cd", count: 32)
+        try "- { name: a, sha256: \(digest) }\n- { name: b, sha256: abc }\n".write(
+            toFile: folder + "/keys", atomically: true, encoding: .utf8)
+        let problem = Self.problem("keys: \(folder)/keys")
+        #expect(problem?.hasPrefix("\(folder)/keys:2:") == true, "\(problem ?? "no error")")
+        try "- { name: a, sha256: \(digest) }\n".write(toFile: folder + "/keys", atomically: true, encoding: .utf8)
+        try "\(digest)  -\n".write(toFile: folder + "/admin", atomically: true, encoding: .utf8)
+        let configuration = try Self.read("keys: \(folder)/keys\nadmin_key_sha256: \(folder)/admin")
+        #expect(configuration.keys.map(\.name) == ["a"])
+        #expect(configuration.adminKeyDigest == [UInt8](repeating: 0xCD, count: 32))
+        #expect(Self.problem("keys: \(folder)/none")?.contains("no such file") == true)
+    }
+
+    @Test func credentialsComeFromTheServiceManager() async {
+        #expect(Self.problem("keys: credential:../keys")?.contains("plain name") == true)
+        #expect(Self.problem("keys: credential:keys")?.contains("LoadCredential=") == true)
+        // The environment belongs to the whole process: only a process of its own may change it.
+        await #expect(processExitsWith: .success) {
+            let folder = NSTemporaryDirectory() + "trainyard-credentials-\(getpid())"
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(atPath: folder) }
+            try "- { name: k, sha256: \(String(repeating: "ef", count: 32)) }".write(
+                toFile: folder + "/keys", atomically: true, encoding: .utf8)
+            setenv("CREDENTIALS_DIRECTORY", folder, 1)
+            let configuration = try DaemonConfigurationTests.read("keys: credential:keys")
+            try #require(configuration.keys.map(\.digest) == [[UInt8](repeating: 0xEF, count: 32)])
+        }
     }
 }
