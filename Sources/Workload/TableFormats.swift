@@ -1,5 +1,5 @@
 //===----------------------------------------------------------------------===//
-// Trace formats that are tables with one request a row: Azure's and Vidur's.
+// Trace formats that are tables with one request a row: Azure's, BurstGPT's and Vidur's.
 //===----------------------------------------------------------------------===//
 
 /// Azure's LLM inference traces of 2023 and 2024: `TIMESTAMP,ContextTokens,GeneratedTokens`, sorted by time.
@@ -19,6 +19,27 @@ final class AzureParser: RowParser {
         }
         let prompt = try rows.tokens(fields[1], column: "ContextTokens")
         let output = try rows.tokens(fields[2], column: "GeneratedTokens")
+        return Request(id: 0, arrivalNanoseconds: arrival, promptTokens: prompt, outputTokens: output)
+    }
+}
+
+/// BurstGPT's traces: `Timestamp` in seconds since the trace began, `Request tokens`, `Response tokens`; the model and the
+/// kind of log are passed over. The files with failures say 0 response tokens for those, which count as 1 and are noted.
+final class BurstGPTParser: RowParser {
+    private let rows: CSVReader
+
+    init(_ lines: LineReader) throws(WorkloadError) {
+        rows = try CSVReader(
+            lines, format: "burstgpt", columns: [["Timestamp"], ["Request tokens"], ["Response tokens"]])
+    }
+
+    func parseRow() throws(RowFault) -> Request? {
+        guard let fields = try rows.nextRow() else { return nil }
+        guard let arrival = FieldParsing.decimal(fields[0], scale: 9), abs(arrival) < .max / 4 else {
+            throw .malformed(rows.error("Timestamp", "a time in seconds", found: fields[0]))
+        }
+        let prompt = try rows.tokens(fields[1], column: "Request tokens")
+        let output = try rows.tokens(fields[2], column: "Response tokens")
         return Request(id: 0, arrivalNanoseconds: arrival, promptTokens: prompt, outputTokens: output)
     }
 }

@@ -53,6 +53,8 @@ extension TraceFormat {
         let line = { lines.lineNumber }
         switch self {
         case .azure: return RowSource(try AzureParser(lines), policy: policy, place: lines.name, currentLine: line)
+        case .burstgpt:
+            return RowSource(try BurstGPTParser(lines), policy: policy, place: lines.name, currentLine: line)
         case .vidur: return RowSource(try VidurParser(lines), policy: policy, place: lines.name, currentLine: line)
         case .mooncake:
             let parser = MooncakeParser(lines)

@@ -81,7 +81,7 @@ public struct Workload: Sendable {
             return .servegen(try ServeGenData(folder: folder, policy: policy))
         case .claudeCode:
             return .claudeCode(input, callsPerSession: try TraceSurvey.callsPerSession(input, policy))
-        case .azure, .vidur, .mooncake, .tracev2:
+        case .azure, .burstgpt, .vidur, .mooncake, .tracev2:
             if options.rate != nil && options.arrivals == nil {
                 return .timed(format, input, meanRate: try TraceSurvey.meanRate(format, input, policy, options))
             }

@@ -8,6 +8,8 @@ import Spelling
 public enum TraceFormat: String, CaseIterable, Sendable {
     /// Azure LLM inference traces (CSV).
     case azure
+    /// BurstGPT's traces (CSV).
+    case burstgpt
     /// Mooncake's traces (JSON lines with `hash_ids`).
     case mooncake
     /// Agent sessions of kv-cache-tester (JSON lines, original or delta form).
@@ -20,6 +22,9 @@ public enum TraceFormat: String, CaseIterable, Sendable {
     case tracev2
     /// A CSV of prompt and output lengths, without times.
     case lengths
+
+    /// Formats that `TraceWriter` can write.
+    public static let writable: [TraceFormat] = [.azure, .burstgpt, .mooncake, .vidur, .tracev2, .lengths]
 }
 
 /// What to run, parsed but not opened.

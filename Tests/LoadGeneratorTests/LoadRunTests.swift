@@ -19,15 +19,18 @@ private func run(
 }
 
 @Suite(.serialized) struct LoadRunTests {
-    /// The mock's timers and the client's share two cores with other work, so only the medians are held to a narrow
-    /// bound.
+    /// The mock's timers share the cores with other work, so the client is held to what the mock says that it did, and
+    /// the medians only to a narrow bound.
     @Test func recoversKnownDelays() async throws {
         let server = try await MockServer { _ in .stream(ttft: 20_000_000, itl: 5_000_000, chunks: 10) }
         let result = try await run("rate=100&limit=200&arrivals=constant", output: 10, against: server)
         let measured = result.measurements
         #expect(measured.completed == 200 && measured.failed == 0)
         let ttft = Double(measured.ttft.percentile(50)) / 1e6
-        #expect(ttft >= 20 && ttft < 25, "TTFT \(ttft) ms")
+        let served = server.counts.firstTokens.withLock { $0.sorted() }
+        let servedTTFT = Double(served[served.count / 2]) / 1e6
+        #expect(
+            ttft >= 20 && ttft >= servedTTFT * 0.999 && ttft < servedTTFT + 5, "TTFT \(ttft), served \(servedTTFT) ms")
         let itl = Double(measured.itl.percentile(50)) / 1e6
         #expect(abs(itl - 5) < 1, "ITL \(itl) ms")
         let tpot = Double(measured.tpot.percentile(50)) / 1e6
@@ -35,7 +38,7 @@ private func run(
         #expect(measured.itl.count == 200 * 9)
         #expect(measured.outputTokens == 2_000 && measured.promptTokens == 1_800 && measured.cachedTokens == 800)
         let e2e = Double(measured.e2e.percentile(50)) / 1e6
-        #expect(e2e >= 65 && e2e < 80, "E2E \(e2e) ms")
+        #expect(e2e >= 65 && e2e < servedTTFT + 60, "E2E \(e2e) ms")
         try await server.stop()
     }
 
@@ -97,7 +100,7 @@ private func run(
         let server = try await MockServer { _ in .busyFirst(retryAfter: 1) }
         let off = try await run("arrivals=at-once&limit=1", against: server).measurements
         #expect(off.httpErrors == [503: 1] && off.retries == 0)
-        let second = try await MockServer { _ in .busyFirst(retryAfter: 1) }
+        let second = try await MockServer { _ in .busyFirst(status: 429, retryAfter: 1) }
         let on = try await run("arrivals=at-once&limit=1", against: second) { $0.retry = RetryPolicy(retries: 2) }
             .measurements
         #expect(on.completed == 1 && on.failed == 0 && on.retries == 1)
@@ -116,7 +119,9 @@ private func run(
         #expect(measured.statuses[Int(RequestStatus.cancelled.rawValue)] == 40)
         #expect(measured.records.allSatisfy { $0.chunks == 3 })
         #expect(measured.completed == 0 && measured.failed == 0)
-        try await Task.sleep(for: .milliseconds(50))
+        for _ in 0..<200 where server.counts.aborted.load(ordering: .relaxed) < 40 {
+            try await Task.sleep(for: .milliseconds(20))
+        }
         #expect(server.counts.aborted.load(ordering: .relaxed) == 40, "the server saw every stream end early")
         try await server.stop()
     }

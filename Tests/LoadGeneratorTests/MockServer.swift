@@ -32,8 +32,8 @@ enum MockBehaviour: Sendable {
     case garbageEvent
     /// A stream with an error event.
     case errorEvent
-    /// Two answers: the first with status 503 and Retry-After, the next as given.
-    case busyFirst(retryAfter: Int)
+    /// Two answers: the first with this status and Retry-After, the next as given.
+    case busyFirst(status: Int = 503, retryAfter: Int)
 }
 
 enum MockUsage: Sendable {
@@ -46,6 +46,8 @@ final class MockCounts: Sendable {
     let connections = Atomic<Int>(0)
     let bodies = Mutex<[String]>([])
     let aborted = Atomic<Int>(0)
+    /// Nanoseconds from a request's arrival to its first token, as the mock itself saw them.
+    let firstTokens = Mutex<[Int64]>([])
 }
 
 final class MockServer: Sendable {
@@ -127,7 +129,7 @@ private final class MockHandler: ChannelInboundHandler {
             "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
         switch behaviour {
         case .stream(let ttft, let itl, let chunks, let usage):
-            stream(context, head, start + .nanoseconds(ttft), itl, 0, chunks, usage)
+            stream(context, head, start + .nanoseconds(ttft), itl, 0, chunks, usage, arrived: start)
         case .whole(let delay, let tokens):
             let body =
                 "{\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"hi\"},\"finish_reason\":\"stop\"}],"
@@ -167,12 +169,12 @@ private final class MockHandler: ChannelInboundHandler {
             write(
                 context,
                 head + framed(token) + framed("data: {\"error\":{\"message\":\"out of memory\"}}\n\n") + "0\r\n\r\n")
-        case .busyFirst(let retryAfter):
+        case .busyFirst(let status, let retryAfter):
             if number == 0 {
-                write(context, "HTTP/1.1 503 Busy\r\nRetry-After: \(retryAfter)\r\nContent-Length: 0\r\n\r\n")
+                write(context, "HTTP/1.1 \(status) Busy\r\nRetry-After: \(retryAfter)\r\nContent-Length: 0\r\n\r\n")
                 isAnswering = false
             } else {
-                stream(context, head, start, 0, 0, 3, .right)
+                stream(context, head, start, 0, 0, 3, .right, arrived: start)
             }
         }
     }
@@ -191,7 +193,7 @@ private final class MockHandler: ChannelInboundHandler {
     /// Writes chunk `index` at `due` and goes on; the first comes after a chunk with an empty delta, as servers send.
     private func stream(
         _ context: ChannelHandlerContext, _ head: String, _ due: NIODeadline, _ itl: Int64, _ index: Int, _ chunks: Int,
-        _ usage: MockUsage
+        _ usage: MockUsage, arrived: NIODeadline
     ) {
         if index == 0 {
             write(
@@ -212,7 +214,12 @@ private final class MockHandler: ChannelInboundHandler {
                 self.isAnswering = false
             }
             self.write(context, text)
-            if index + 1 < chunks { self.stream(context, head, due + .nanoseconds(itl), itl, index + 1, chunks, usage) }
+            if index == 0 {
+                let waited = (NIODeadline.now() - arrived).nanoseconds
+                self.counts.firstTokens.withLock { $0.append(waited) }
+            }
+            guard index + 1 < chunks else { return }
+            self.stream(context, head, due + .nanoseconds(itl), itl, index + 1, chunks, usage, arrived: arrived)
         }
         if due <= .now() { send() } else { context.eventLoop.assumeIsolated().scheduleTask(deadline: due) { send() } }
     }

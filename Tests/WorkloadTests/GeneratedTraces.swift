@@ -15,14 +15,14 @@ struct WrittenRequest: Equatable {
 
 /// Formats whose files are one row a request.
 enum RowFormat: String, CaseIterable {
-    case azure, vidur, mooncake, tracev2
+    case azure, burstgpt, vidur, mooncake, tracev2
 
     /// Random rows in order of time, in units that the format can express exactly.
     func randomRows(_ count: Int, _ random: inout RandomStream) -> [WrittenRequest] {
         let tick: Int64 =
             switch self {
             case .azure: 100
-            case .vidur: 1
+            case .vidur, .burstgpt: 1
             case .mooncake: 1_000_000
             case .tracev2: 1_000
             }
@@ -46,6 +46,11 @@ enum RowFormat: String, CaseIterable {
         case .azure:
             lines.append("TIMESTAMP,ContextTokens,GeneratedTokens")
             lines += rows.map { "\(RowFormat.timestamp($0.arrivalNanoseconds)),\($0.promptTokens),\($0.outputTokens)" }
+        case .burstgpt:
+            lines.append("Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type")
+            lines += rows.map {
+                "\(RowFormat.seconds($0.arrivalNanoseconds)),ChatGPT,\($0.promptTokens),\($0.outputTokens),9,API log"
+            }
         case .vidur:
             lines.append("id,arrived_at,num_prefill_tokens,num_decode_tokens")
             lines += rows.enumerated().map {

@@ -40,6 +40,12 @@ import Testing
         ("claude-code:f", "{\"requests\":[{\"t\":0,\"in\":9,\"out\":1,\"keep\":3,\"new\":[[1,2]]}]}\n", 1, ["keep"]),
         ("claude-code:f", "{\"requests\":[{\"t\":0,\"in\":9,\"out\":1,\"keep\":0,\"new\":[[1]]}]}\n", 1, ["run"]),
         ("tracev2:f", "arrival_time_us,input_tokens,output_tokens\n1.5,1,1\n", 2, ["arrival_time_us"]),
+        (
+            "burstgpt:f",
+            "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n5,ChatGPT,472,18,490,x\nsoon,,1,1,2,x\n",
+            3, ["Timestamp", "soon"]
+        ),
+        ("burstgpt:f", "Timestamp,Model,Request tokens\n", 1, ["Response tokens"]),
         ("lengths:f?rate=1", "prompt_tokens,output_tokens\n5,x\n", 2, ["output_tokens", "'x'"]),
     ]
 
@@ -90,6 +96,16 @@ import Testing
         var bytes = Array(SessionTests.delta.utf8)
         damage(&bytes, &random)
         check("claude-code:f", bytes, seed: seed)
+    }
+
+    @Test(arguments: 1...150 as ClosedRange<UInt64>)
+    func damagedLengthsGiveErrorsNotCrashes(seed: UInt64) throws {
+        var random = RandomStream(seed: seed, stream: 13)
+        var text = "prompt_tokens,output_tokens\n"
+        for _ in 0..<30 { text += "\(1 + random.below(9_000)),\(1 + random.below(900))\n" }
+        var bytes = Array(text.utf8)
+        damage(&bytes, &random)
+        check("lengths:f?rate=1", bytes, seed: seed)
     }
 
     private func check(_ description: String, _ bytes: [UInt8], seed: UInt64) {
