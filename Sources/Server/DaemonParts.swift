@@ -11,7 +11,6 @@ import Ledger
 import Logging
 import NIOCore
 import NIOPosix
-import NIOSSL
 import Synchronization
 import Yard
 
@@ -38,7 +37,8 @@ final class DaemonParts: Sendable {
         let places = plan.placements(on: .current())
         let fleet = try LiveYard(
             side: .fleet, plan: plan.fleet, frontEnds: loops.count, scale: configuration.timeScale,
-            seed: configuration.seed, promise: configuration.promise, placements: places.fleet)
+            seed: configuration.seed, promise: configuration.promise, placements: places.fleet,
+            busyWaitNanoseconds: configuration.service.busyWaitNanoseconds)
         let baseline = try plan.baseline.map {
             try LiveYard(
                 side: .baseline, plan: $0, frontEnds: loops.count, scale: configuration.timeScale,
@@ -76,6 +76,7 @@ final class DaemonParts: Sendable {
             let front = LoopFrontEnd(
                 number: UInt16(index), loop: loop, scheduler: scheduler, settings: settings, counters: counters[index])
             scheduler.frontEnd = front
+            front.logger = logger
             front.recorder = ledger?.recorder(loop: index)
             let bound = NIOLoopBound(scheduler, eventLoop: loop)
             wakers[index].onWake { bound.value.drain() }
@@ -92,8 +93,10 @@ final class DaemonParts: Sendable {
             startedSeconds: started,
             modelName: plan.modelNames[0])
         if let ledger { view.extra = { ledger.write(&$0) } }
+        let sampler = Sampler(view: view)
+        view.latest = { sampler.latest }
         self.view = view
-        sampler = Sampler(view: view)
+        self.sampler = sampler
         control = FleetControl(yards: yards, scheduler: schedulers.withLock { $0[0] }, loop: loops[0])
     }
 
@@ -140,7 +143,7 @@ final class DaemonParts: Sendable {
                     at: Place(file: plan.configuration.file, line: 0, column: 0))
             }
         }
-        return listeners + (try await listenForCells())
+        return listeners + (try await listenForCells()) + (try await listenForDevices())
     }
 
     /// The compatible fleet view: each cell on a port of its own, as a vLLM server would be.
@@ -171,19 +174,34 @@ final class DaemonParts: Sendable {
         return listeners
     }
 
-    private func tlsHandler() throws -> (@Sendable (any Channel) throws -> Void)? {
-        guard let files = plan.configuration.tls else { return nil }
-        let place = Place(file: plan.configuration.file, line: 0, column: 0)
-        do {
-            let chain = try NIOSSLCertificate.fromPEMFile(files.certificate).map {
-                NIOSSLCertificateSource.certificate($0)
+    /// Ports that show the modelled devices as their makers' exporters do.
+    private func listenForDevices() async throws -> [ServingListener] {
+        let view = view
+        var listeners: [ServingListener] = []
+        for exporter in plan.configuration.deviceExporters {
+            let routes = ExporterRoutes { format in
+                switch exporter.kind {
+                case .dcgm: view.dcgm(format)
+                case .neuronMonitor: view.neuronMonitor(format)
+                }
             }
-            let key = try NIOSSLPrivateKey(file: files.key, format: .pem)
-            let context = try NIOSSLContext(
-                configuration: .makeServerConfiguration(certificateChain: chain, privateKey: .privateKey(key)))
-            return { try $0.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context)) }
-        } catch {
-            throw FleetError("cannot use the TLS files \(files.certificate) and \(files.key): \(error)", at: place)
+            do {
+                listeners.append(
+                    try await ServingListener(
+                        address: exporter.address, group: group, fronts: fronts, routes: routes,
+                        connectionLimit: plan.configuration.limits.connections, connections: connections))
+            } catch {
+                throw FleetError(
+                    "cannot listen on \(exporter.address) for \(exporter.kind.rawValue): \(error)",
+                    at: Place(file: plan.configuration.file, line: 0, column: 0))
+            }
+        }
+        return listeners
+    }
+
+    private func tlsHandler() throws -> (@Sendable (any Channel) throws -> Void)? {
+        do { return try plan.configuration.tls?.handler() } catch {
+            throw FleetError("\(error)", at: Place(file: plan.configuration.file, line: 0, column: 0))
         }
     }
 

@@ -68,6 +68,14 @@ public typealias SPSCRing<Element: BitwiseCopyable> = SPSCRingIn<Element, Machin
     /// How many elements fit.
     @inlinable public var capacity: Int { Int(mask) + 1 }
 
+    /// How many elements lie in the ring, for whoever watches: neither side's view, and old when it is read, but never
+    /// below 0 nor above the capacity. Any thread may ask.
+    public var depth: Int {
+        let head = Memory.loadRelaxed(headWord)
+        let tail = Memory.loadRelaxed(tailWord)
+        return min(max(0, Int(truncatingIfNeeded: tail &- head)), capacity)
+    }
+
     @inlinable @inline(__always) var tailWord: UnsafeMutableRawPointer { base }
     @inlinable @inline(__always) var headCopy: UnsafeMutablePointer<UInt64> {
         (base + 8).assumingMemoryBound(to: UInt64.self)

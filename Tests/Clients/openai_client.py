@@ -43,6 +43,34 @@ def measured_stream(client, model, words, tokens):
     return times[0] - started, (times[-1] - times[0]) / (tokens - 1)
 
 
+def responses(client, model):
+    """The Responses API: a whole response, the events of one, and a call of a function."""
+    whole = client.responses.create(model=model, input="Say something.", max_output_tokens=9)
+    assert len(whole.output_text.split()) == 9 and whole.usage.output_tokens == 9, whole
+    assert whole.status == "incomplete" and whole.incomplete_details.reason == "max_output_tokens", whole
+    text, types = "", []
+    for event in client.responses.create(model=model, input="Say something.", max_output_tokens=9, stream=True):
+        types.append(event.type)
+        if event.type == "response.output_text.delta":
+            text += event.delta
+    assert text == whole.output_text and types[0] == "response.created" and types[-1] == "response.incomplete", types
+    tools = [{"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}]
+    with client.responses.stream(model=model, input="Weather?", max_output_tokens=9, tools=tools, tool_choice="required") as stream:
+        for _ in stream:
+            pass
+        call = stream.get_final_response().output[0]
+    assert call.type == "function_call" and call.name == "weather" and json.loads(call.arguments), call
+    print("responses:", len(types), "events,", repr(text), "and a call of", call.name)
+
+
+def embeddings(client, model):
+    answer = client.embeddings.create(model=model, input=["one two", "three", "one two"], dimensions=256)
+    vectors = [item.embedding for item in answer.data]
+    assert [len(v) for v in vectors] == [256] * 3 and vectors[0] == vectors[2] != vectors[1]
+    assert abs(sum(x * x for x in vectors[0]) - 1) < 1e-4 and answer.usage.prompt_tokens == 5
+    print("embeddings: 3 of", len(vectors[0]), "numbers,", answer.usage.prompt_tokens, "tokens")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--base", default="http://127.0.0.1:8000/v1")
@@ -66,6 +94,9 @@ def main():
             raise SystemExit(f"accepted {wrong}")
         except error as problem:
             print("refused:", problem.status_code, problem.body["message"])
+
+    responses(client, model)
+    embeddings(client, model)
 
     # One request's mean is exact in the report's terms: the report counts the same requests.
     measured_stream(client, model, 50, 2)

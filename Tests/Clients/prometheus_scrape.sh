@@ -28,7 +28,8 @@ for _ in $(seq 40); do
 done
 [ "$up" = 2 ] || { echo "Prometheus does not reach both listeners: sum(up) = ${up:-nothing}" >&2; exit 1; }
 echo "both targets are up"
-for name in trainyard_build_info trainyard_energy_joules_total vllm:num_requests_running; do
+for name in trainyard_build_info trainyard_energy_joules_total trainyard_power_watts trainyard_ring_depth vllm:num_requests_running \
+    vllm:request_params_n_bucket; do
     query "count($name)" | grep -q '"value"' || { echo "Prometheus has no $name" >&2; exit 1; }
     echo "scraped: $name"
 done

@@ -36,6 +36,25 @@ final class SocketClient: @unchecked Sendable {
     private var buffer: [UInt8] = []
     private(set) var isAtEnd = false
 
+    /// Connects to a Unix socket.
+    init(path: String) throws {
+        descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        guard descriptor >= 0 else { throw SocketError(description: "socket: errno \(errno)") }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix($0.count - 1)) }
+        let code = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        guard code == 0 else {
+            let reason = errno
+            close(descriptor)
+            throw SocketError(description: "connect to \(path): errno \(reason)")
+        }
+    }
+
     init(port: Int, receiveBufferBytes: Int32? = nil) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard descriptor >= 0 else { throw SocketError(description: "socket: errno \(errno)") }
@@ -156,7 +175,10 @@ final class SocketClient: @unchecked Sendable {
             response.body += bytes
             pending += String(decoding: bytes, as: UTF8.self)
             while let end = pending.range(of: "\n\n") {
-                response.events.append((String(pending[..<end.lowerBound].dropFirst("data: ".count)), arrived))
+                let event = pending[..<end.lowerBound]
+                // Events of the Responses API have a name in a line of its own.
+                let data = event.hasPrefix("event: ") ? event.drop { $0 != "\n" }.dropFirst() : event
+                response.events.append((String(data.dropFirst("data: ".count)), arrived))
                 pending.removeSubrange(..<end.upperBound)
             }
         }

@@ -148,6 +148,35 @@ import Workload
         #expect(first.hasNoReplies)
     }
 
+    /// Requests of two front ends that a cell sees in one late turn begin when they arrived, in that order, exactly as if the
+    /// cell had been woken for each.
+    @Test func messagesSeenLateTakeEffectWhenTheyArrived() throws {
+        func run(turns: [Int64]) throws -> [Completion] {
+            let mesh = try Mesh(frontEnds: 2, cells: 1)
+            let cell = CellPort(cell: try YardFixture.cell(replicas: 1, sequences: 2), mesh: mesh, number: 0)
+            var fronts = [FrontEndPort(mesh: mesh, number: 0), FrontEndPort(mesh: mesh, number: 1)]
+            var arrivals: [(time: Int64, front: Int, id: UInt64)] = [
+                (1_000, 0, 1), (1_500, 1, 2), (2_000_007, 1, 3), (2_000_009, 0, 4), (9_000_000, 0, 5),
+            ]
+            var done: [Completion] = []
+            for turn in turns {
+                while let next = arrivals.first, next.time <= turn {
+                    arrivals.removeFirst()
+                    #expect(fronts[next.front].submit(request(next.id, at: next.time), at: next.time) == .sent(cell: 0))
+                }
+                _ = cell.turn(at: turn)
+                for index in fronts.indices {
+                    _ = fronts[index].takeReplies { if case .completed(let one) = $0 { done.append(one) } }
+                }
+            }
+            return done.sorted { $0.requestID < $1.requestID }
+        }
+        let prompt = try run(turns: [1_000, 1_500, 2_000_007, 2_000_009, 9_000_000, 1_000_000_000])
+        #expect(prompt.count == 5 && prompt[0].scheduledNanoseconds == 1_000)
+        #expect(try run(turns: [9_500_000, 1_000_000_000]) == prompt)
+        #expect(try run(turns: [1_700, 8_000_000, 1_000_000_000]) == prompt)
+    }
+
     /// A front end and a cell on threads of their own: every request comes back once.
     @Test func threadsExchangeEverything() throws {
         let mesh = try Mesh(frontEnds: 1, cells: 2, inboxCapacity: 64, outboxCapacity: 64)

@@ -30,10 +30,10 @@ struct AdminRoutes: Sendable {
         router.head("/metrics") { request, _ in metrics(request) }
         for method in [HTTPRequest.Method.get, .head] {
             router.on("/dcgm/metrics", method: method) { request, _ in
-                devices(request) { view.dcgm($0, wattsPerChip: $1) }
+                devices(request, view.dcgm)
             }
             router.on("/neuron-monitor/metrics", method: method) { request, _ in
-                devices(request) { format, _ in view.neuronMonitor(format) }
+                devices(request, view.neuronMonitor)
             }
         }
         router.get("/health") { _, _ in Self.json("{\"status\":\"alive\"}\n") }
@@ -73,15 +73,11 @@ struct AdminRoutes: Sendable {
             body: ResponseBody(byteBuffer: view.trainyard(format)))
     }
 
-    /// A page of devices, given each side's mean power of one chip.
-    private func devices(_ request: Request, _ page: (ExpositionFormat, [Double]) -> ByteBuffer) -> Response {
+    private func devices(_ request: Request, _ page: (ExpositionFormat) -> ByteBuffer) -> Response {
         let format = ExpositionFormat(accept: request.headers[.accept])
-        let watts = view.yards.enumerated().map { index, yard in
-            (sampler.latest?.sides[index].chipWatts ?? 0) / Double(max(1, yard.plan.chips))
-        }
         return Response(
             status: .ok, headers: [.contentType: format.contentType],
-            body: ResponseBody(byteBuffer: page(format, watts)))
+            body: ResponseBody(byteBuffer: page(format)))
     }
 
     /// Fleet beside baseline; a fleet alone when there is no baseline.

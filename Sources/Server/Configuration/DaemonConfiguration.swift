@@ -13,12 +13,8 @@ public struct DaemonConfiguration: Sendable {
         var eventLoops = 1
         var shutdownSeconds = 30.0
         var retryAfterSeconds = 1
-    }
-
-    /// TLS of the serving listeners: PEM files.
-    struct TLS: Sendable, Equatable {
-        var certificate: String
-        var key: String
+        /// How long before a token is due a cell's thread may watch the clock instead of sleeping.
+        var busyWaitNanoseconds: Int64 = 100_000
     }
 
     /// The durable ledger.
@@ -40,9 +36,11 @@ public struct DaemonConfiguration: Sendable {
     public var timeScale = TimeScale.ratio(1)
     var seed: UInt64 = 1
     var catalogDirectory: String?
+    /// Path of a `tokenizer.json`.
+    var tokenizer: String?
     public var serving: [ListenAddress] = [.host("127.0.0.1", port: 8000)]
     public var admin: ListenAddress? = .host("127.0.0.1", port: 9180)
-    var tls: TLS?
+    var tls: TLSFiles?
     var service = Service()
     var limits = ServingLimits()
     var lengths = OutputLengthRule()
@@ -52,6 +50,7 @@ public struct DaemonConfiguration: Sendable {
     var promise = LatencyPromise.interactive
     var ledger: LedgerFile?
     var fleetView: FleetViewPorts?
+    var deviceExporters: [DeviceExporter] = []
     public var logLevel = "info"
 
     /// A key as the file names it; its tenant is resolved against the fleet's.
@@ -86,9 +85,9 @@ public struct DaemonConfiguration: Sendable {
     /// Parses a configuration. `file` names it in messages and gives the folder that paths are relative to.
     public init(yaml text: String, file: String) throws {
         let map = try YAMLValue(parsing: text, file: file).mapping(keys: [
-            "fleet", "baseline", "served_model_name", "time_scale", "seed", "catalog", "listen", "service", "limits",
-            "output", "keys",
-            "admin_key_sha256", "promise", "ledger", "fleet_view", "log_level",
+            "fleet", "baseline", "served_model_name", "time_scale", "seed", "catalog", "tokenizer", "listen",
+            "service", "limits", "output", "keys", "admin_key_sha256", "promise", "ledger", "fleet_view",
+            "device_exporters", "log_level",
         ])
         let folder = (file as NSString).deletingLastPathComponent
         self.file = file
@@ -103,6 +102,7 @@ public struct DaemonConfiguration: Sendable {
         if let value = map["time_scale"] { timeScale = try Self.timeScale(value) }
         if let value = map["seed"] { seed = UInt64(try value.integer(in: 0...Int.max, unit: "")) }
         catalogDirectory = try map["catalog"].map { try Self.resolve($0, folder: folder) }
+        tokenizer = try map["tokenizer"].map { try Self.resolve($0, folder: folder) }
         if let value = map["listen"] { try readListeners(value, folder: folder) }
         if let value = map["service"] { service = try Service(value) }
         if let value = map["limits"] { limits = try ServingLimits(value) }
@@ -112,6 +112,7 @@ public struct DaemonConfiguration: Sendable {
         if let value = map["promise"] { promise = try Self.promise(value) }
         if let value = map["ledger"] { ledger = try LedgerFile(value, folder: folder) }
         if let value = map["fleet_view"] { fleetView = try FleetViewPorts(value) }
+        if let value = map["device_exporters"] { deviceExporters = try DeviceExporter.list(value) }
         if let value = map["log_level"] {
             logLevel = try value.oneOf(["trace", "debug", "info", "notice", "warning", "error", "critical"])
         }
@@ -131,6 +132,7 @@ public struct DaemonConfiguration: Sendable {
                 "fleet view \(fleetView.host):\(fleetView.firstPort)-\(fleetView.firstPort + fleetView.replicas - 1): open, no key needed"
             )
         }
+        lines += deviceExporters.map { "\($0.kind.rawValue) \($0.address): open, no key needed" }
         return lines
     }
 
@@ -204,7 +206,7 @@ public struct DaemonConfiguration: Sendable {
         if let value = map["admin"] { admin = try value.string() == "off" ? nil : ListenAddress(value) }
         if let value = map["tls"] {
             let files = try value.mapping(keys: ["certificate", "key"])
-            tls = TLS(
+            tls = TLSFiles(
                 certificate: try Self.resolve(files.required("certificate"), folder: folder),
                 key: try Self.resolve(files.required("key"), folder: folder))
         }
@@ -239,11 +241,16 @@ extension ListenAddress {
 
 extension DaemonConfiguration.Service {
     init(_ value: YAMLValue) throws {
-        let map = try value.mapping(keys: ["event_loops", "shutdown_seconds", "retry_after_seconds"])
+        let map = try value.mapping(keys: [
+            "event_loops", "shutdown_seconds", "retry_after_seconds", "busy_wait_microseconds",
+        ])
         if let value = map["event_loops"] { eventLoops = try value.integer(in: 1...1024, unit: "threads") }
         if let value = map["shutdown_seconds"] { shutdownSeconds = try value.number(in: 0...3600, unit: "seconds") }
         if let value = map["retry_after_seconds"] {
             retryAfterSeconds = try value.integer(in: 1...3600, unit: "seconds")
+        }
+        if let value = map["busy_wait_microseconds"] {
+            busyWaitNanoseconds = Int64(try value.integer(in: 0...10_000, unit: "microseconds")) * 1000
         }
     }
 }

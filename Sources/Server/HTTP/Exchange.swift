@@ -2,6 +2,7 @@
 // One generation request and its reply, from admission to the last byte.
 //===----------------------------------------------------------------------===//
 
+import Logging
 import NIOCore
 
 /// The state of one HTTP exchange that waits for the modelled fleet. Lives on its connection's event loop.
@@ -30,11 +31,13 @@ final class Exchange {
     /// The number in the answer's id.
     let number: UInt64
     let request: GenerationRequest
-    let writer: ReplyWriter
+    let writer: any ReplyWriting
     let model: ServedModel
     let keepAlive: Bool
     let framing: BodyFraming
     let requestIDHeader: String?
+    /// The trace that the client put it into.
+    let trace: TraceContext?
     /// Which API key it counts against; nil on an open listener.
     let keyName: String?
     private(set) var sequences: [Sequence] = []
@@ -51,9 +54,10 @@ final class Exchange {
     static let pieceBytes = 64 * 1024
 
     init(
-        connection: ServingHandler, number: UInt64, request: GenerationRequest, writer: ReplyWriter, model: ServedModel,
+        connection: ServingHandler, number: UInt64, request: GenerationRequest, writer: any ReplyWriting,
+        model: ServedModel,
         keepAlive: Bool,
-        framing: BodyFraming, requestIDHeader: String?, keyName: String?
+        framing: BodyFraming, requestIDHeader: String?, trace: TraceContext? = nil, keyName: String?
     ) {
         self.connection = connection
         self.number = number
@@ -63,7 +67,20 @@ final class Exchange {
         self.keepAlive = keepAlive
         self.framing = framing
         self.requestIDHeader = requestIDHeader
+        self.trace = trace
         self.keyName = keyName
+    }
+
+    /// What a log line says of it: the client's names for it, and how far it got.
+    var logMetadata: Logger.Metadata {
+        var metadata: Logger.Metadata = [
+            "answer": "\(String(number, radix: 16))", "tokens": "\(sequences.reduce(0) { $0 + $1.writtenTokens })",
+        ]
+        if let requestIDHeader { metadata["request_id"] = "\(requestIDHeader)" }
+        if let trace { metadata["trace_id"] = "\(trace.traceID)" }
+        if let keyName { metadata["key"] = "\(keyName)" }
+        if let failure { metadata["failure"] = "\(failure.code ?? failure.message)" }
+        return metadata
     }
 
     // MARK: What the fleet says
@@ -122,13 +139,13 @@ final class Exchange {
             headWritten = true
             ResponseHead.write(
                 status: 200, contentType: "text/event-stream; charset=utf-8", framing: framing, keepAlive: keepAlive,
-                requestID: requestIDHeader, date: date, to: &buffer)
+                requestID: requestIDHeader, date: date, extra: traceField, to: &buffer)
         }
         let chunk = framing == .chunked ? buffer.beginChunk() : nil
         var isFull = false
         for index in sequences.indices where !isFull { isFull = writeDue(index, to: &buffer) }
         if !isFull, unfinished == 0 {
-            writer.writeEnd(usage: usage(), to: &buffer)
+            writer.writeEnd(plans: sequences.map(\.plan), usage: usage(), to: &buffer)
             isOver = true
         }
         if let chunk { buffer.endChunk(at: chunk) }
@@ -170,9 +187,11 @@ final class Exchange {
         writer.writeBody(plans: sequences.map(\.plan), usage: usage(), to: &body)
         ResponseHead.write(
             status: 200, contentType: "application/json", framing: .length(body.readableBytes), keepAlive: keepAlive,
-            requestID: requestIDHeader, date: date, to: &buffer)
+            requestID: requestIDHeader, date: date, extra: traceField, to: &buffer)
         buffer.writeBuffer(&body)
     }
+
+    private var traceField: [(String, String)] { trace.map { [("traceparent", $0.field(span: number))] } ?? [] }
 
     private func writeFailure(_ error: APIError, date: DateHeader, to buffer: inout ByteBuffer) {
         guard headWritten else {
@@ -180,7 +199,7 @@ final class Exchange {
             return
         }
         let chunk = framing == .chunked ? buffer.beginChunk() : nil
-        ReplyWriter.writeFailure(error, to: &buffer)
+        writer.writeFailure(error, to: &buffer)
         if let chunk {
             buffer.endChunk(at: chunk)
             buffer.writeLastChunk()

@@ -9,7 +9,8 @@ final class LoopCounters: Sendable {
     enum Counter: Int, CaseIterable {
         case connectionsOpened, connectionsClosed, connectionsRefused
         case requests, requestsStreamed, requestsRefusedFull, requestsRefusedInvalid, requestsRefusedUnauthorised
-        case requestsDisconnected, requestsFailed, requestsFinished, slowReadersClosed, slowSendersClosed
+        case requestsDisconnected, requestsFailed, requestsFinished, requestsMissedByBaseline, slowReadersClosed,
+            slowSendersClosed
         case tokensWritten, chunksWritten, bytesWritten, writes
     }
 
@@ -37,12 +38,12 @@ final class LoopCounters: Sendable {
     }
 
     /// Counts one completion under the pool of its replica; one that no replica saw counts under the first pool.
-    func record(_ completion: Completion, side: Side, finish: FinishReason) {
+    func record(_ completion: Completion, side: Side, of terms: RequestTerms) {
         outcomes[side.rawValue][pools[side.rawValue].pool(ofReplica: completion.replica)].record(
-            completion, finish: finish)
+            completion, of: terms)
         let replica = Int(completion.replica)
         if side == .fleet, cellOfReplica.indices.contains(replica) {
-            cells[Int(cellOfReplica[replica])].record(completion, finish: finish)
+            cells[Int(cellOfReplica[replica])].record(completion, of: terms)
         }
     }
 
@@ -63,6 +64,15 @@ struct PoolNumbers: Sendable, Equatable {
         while pool + 1 < firstReplicas.count, firstReplicas[pool + 1] <= replica { pool += 1 }
         return pool
     }
+}
+
+/// What the client had asked of a request, as far as metrics want it.
+struct RequestTerms {
+    var finish = FinishReason.length
+    var maxOutputTokens: Int32 = 0
+    /// The client's `n` for the first choice of a prompt, 0 for the others.
+    var choices: Int32 = 0
+    var trace: TraceContext?
 }
 
 /// What one event loop saw end on one side, for one pool.
@@ -89,18 +99,28 @@ final class OutcomeCounters: Sendable {
     let vllmPreemptions = HistogramShard(bounds: Buckets.vllmPreemptions)
     let vllmPromptTokens: HistogramShard
     let vllmOutputTokens: HistogramShard
+    let vllmComputedPromptTokens: HistogramShard
+    let vllmMaxTokens: HistogramShard
+    let vllmMaxOutputTokens: HistogramShard
+    let vllmChoices = HistogramShard(bounds: Buckets.vllmChoices)
+    let timeToFirstTokenExemplars = ExemplarShelf(bounds: Buckets.fineSeconds)
+    let endToEndExemplars = ExemplarShelf(bounds: Buckets.fineSeconds)
 
     init(maxModelTokens: Int) {
         vllmPromptTokens = HistogramShard(bounds: Buckets.vllmTokens(upTo: maxModelTokens))
         vllmOutputTokens = HistogramShard(bounds: Buckets.vllmTokens(upTo: maxModelTokens))
+        vllmComputedPromptTokens = HistogramShard(bounds: Buckets.vllmTokens(upTo: maxModelTokens))
+        vllmMaxTokens = HistogramShard(bounds: Buckets.vllmTokens(upTo: maxModelTokens))
+        vllmMaxOutputTokens = HistogramShard(bounds: Buckets.vllmTokens(upTo: maxModelTokens))
     }
 
     func read(_ counter: Counter) -> UInt64 { shard.read(counter.rawValue) }
 
     /// Counts one completion. TPOT is the mean gap of a request with at least two tokens.
-    func record(_ completion: Completion, finish: FinishReason) {
+    func record(_ completion: Completion, of terms: RequestTerms) {
         switch completion.status {
-        case .finished: shard.add(1, to: (finish == .length ? Counter.finishedByLength : .finishedByStop).rawValue)
+        case .finished:
+            shard.add(1, to: (terms.finish == .length ? Counter.finishedByLength : .finishedByStop).rawValue)
         case .cancelled: shard.add(1, to: Counter.cancelled.rawValue)
         case .failed: shard.add(1, to: Counter.failed.rawValue)
         case .rejected: shard.add(1, to: Counter.rejected.rawValue)
@@ -111,7 +131,15 @@ final class OutcomeCounters: Sendable {
         shard.add(UInt64(completion.promptTokens), to: Counter.promptTokens.rawValue)
         shard.add(UInt64(completion.cachedPromptTokens), to: Counter.cachedPromptTokens.rawValue)
         // Every time is there once a request has finished, also when it was cancelled at the very end.
-        if completion.status == .finished { recordLatencies(completion) }
+        guard completion.status == .finished else { return }
+        recordLatencies(completion)
+        recordSizes(completion, of: terms)
+        if let trace = terms.trace {
+            timeToFirstTokenExemplars.keep(
+                Double(completion.firstTokenNanoseconds - completion.arrivalNanoseconds) * 1e-9, traceID: trace.traceID)
+            endToEndExemplars.keep(
+                Double(completion.lastTokenNanoseconds - completion.arrivalNanoseconds) * 1e-9, traceID: trace.traceID)
+        }
     }
 
     private func recordLatencies(_ completion: Completion) {
@@ -130,14 +158,24 @@ final class OutcomeCounters: Sendable {
         vllmPrefill.record(seconds(completion.scheduledNanoseconds, completion.firstTokenNanoseconds))
         vllmDecode.record(decode)
         vllmInference.record(seconds(completion.scheduledNanoseconds, completion.lastTokenNanoseconds))
-        vllmPreemptions.record(Double(completion.preemptions))
-        vllmPromptTokens.record(Double(completion.promptTokens))
-        vllmOutputTokens.record(Double(completion.outputTokens))
         if completion.outputTokens > 1 {
             let gap = decode / Double(completion.outputTokens - 1)
             timePerOutputToken.record(gap)
             vllmTimePerOutputToken.record(gap)
             vllmTokenLatency.record(gap, copies: UInt64(completion.outputTokens - 1))
+        }
+    }
+
+    private func recordSizes(_ completion: Completion, of terms: RequestTerms) {
+        vllmPreemptions.record(Double(completion.preemptions))
+        vllmPromptTokens.record(Double(completion.promptTokens))
+        vllmOutputTokens.record(Double(completion.outputTokens))
+        vllmComputedPromptTokens.record(Double(completion.promptTokens - completion.cachedPromptTokens))
+        vllmMaxTokens.record(Double(terms.maxOutputTokens))
+        // Once for a request of the client, however many choices it has.
+        if terms.choices > 0 {
+            vllmChoices.record(Double(terms.choices))
+            vllmMaxOutputTokens.record(Double(completion.outputTokens))
         }
     }
 }

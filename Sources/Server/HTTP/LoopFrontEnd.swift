@@ -3,6 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 import Engine
+import Logging
 import NIOCore
 import Workload
 
@@ -21,9 +22,8 @@ final class LoopFrontEnd {
         var sequence: Int32 = 0
         /// Completions still to come: the fleet's and the baseline's.
         var sidesLeft: UInt8 = 0
-        var finish = FinishReason.length
+        var terms = RequestTerms()
         var answer: UInt64 = 0
-        var maxOutputTokens: Int32 = 0
         /// Keeps the block hashes alive that the request points to.
         var blocks: PromptBlocks?
     }
@@ -47,6 +47,8 @@ final class LoopFrontEnd {
     private var onIdle: (() -> Void)?
     /// Called with each completed request once both sides have ended.
     var recorder: (any OutcomeRecorder)?
+    /// Told of every answer, at the level `debug`.
+    var logger: Logger?
 
     init(
         number: UInt16, loop: any EventLoop, scheduler: any SequenceScheduler, settings: ServingSettings,
@@ -117,12 +119,12 @@ final class LoopFrontEnd {
         }
         exchangeCount += 1
         let answer = mixed(UInt64(number) << 48 ^ exchangeCount ^ UInt64(bitPattern: settings.startedSeconds) << 20)
-        let writer = ReplyWriter(request: request, number: answer, createdSeconds: date.seconds)
+        let writer = request.writer(number: answer, createdSeconds: date.seconds)
         let exchange = Exchange(
             connection: connection, number: answer, request: request, writer: writer, model: model,
             keepAlive: keepAlive,
             framing: framing,
-            requestIDHeader: headers.requestID, keyName: key?.name)
+            requestIDHeader: headers.requestID, trace: headers.trace, keyName: key?.name)
         try submitAll(exchange, headers: headers, tenant: key?.tenant ?? 0)
         if let key { streamsByKey[key.name, default: 0] += 1 }
         openExchanges += 1
@@ -155,8 +157,11 @@ final class LoopFrontEnd {
                     tenant: tenant)
                 slots[slot] = Slot(
                     requestID: request.id, exchange: exchange, sequence: Int32(exchange.sequences.count),
-                    sidesLeft: scheduler.hasBaseline ? 2 : 1, finish: plan.finish, answer: exchange.number,
-                    maxOutputTokens: request.maxOutputTokens, blocks: blocks)
+                    sidesLeft: scheduler.hasBaseline ? 2 : 1,
+                    terms: RequestTerms(
+                        finish: plan.finish, maxOutputTokens: request.maxOutputTokens,
+                        choices: choice == 0 ? Int32(body.choices) : 0, trace: exchange.trace),
+                    answer: exchange.number, blocks: blocks)
                 if case .refused(let reason, let seconds) = scheduler.submit(request, cell: exchange.connection?.cell) {
                     slots[slot] = Slot()
                     freeSlots.append(Int32(slot))
@@ -180,7 +185,7 @@ final class LoopFrontEnd {
             id: requestCount << Self.slotBits | UInt64(slot), arrivalNanoseconds: 0, promptTokens: prompt.tokens,
             outputTokens: plan.outputTokens,
             maxOutputTokens: min(max(body.maxTokens ?? plan.outputTokens, plan.outputTokens), contextLeft),
-            prefix: blocks?.identity(tokensPerHash: settings.tokensPerBlock) ?? .none)
+            prefix: blocks?.identity(tokensPerHash: settings.counting.tokensPerBlock) ?? .none)
         requestCount += 1
         request.prefix.session = headers.session
         request.priority = body.priority
@@ -202,6 +207,7 @@ final class LoopFrontEnd {
 
     /// The client is gone, or the exchange is given up: ends what still runs of it.
     func disconnected(_ exchange: Exchange) {
+        logger?.debug("the client went away", metadata: exchange.logMetadata)
         abandon(exchange)
         counters.add(to: .requestsDisconnected)
         release(exchange)
@@ -210,6 +216,7 @@ final class LoopFrontEnd {
     /// The last byte of the response was written.
     func answered(_ exchange: Exchange) {
         exchange.connection = nil
+        logger?.debug("answered", metadata: exchange.logMetadata)
         if exchange.failure == nil {
             counters.add(to: .requestsFinished)
         } else {
@@ -257,11 +264,11 @@ final class LoopFrontEnd {
             preconditionFailure("a completion for request \(completion.requestID), which is not in flight")
         }
         let slot = slots[index]
-        counters.record(completion, side: side, finish: slot.finish)
+        counters.record(completion, side: side, of: slot.terms)
         recorder?.ended(
             EndedRequest(
-                completion: completion, side: side, finish: slot.finish, answer: slot.answer,
-                maxOutputTokens: slot.maxOutputTokens, firstBlockHash: slot.blocks?.first ?? 0,
+                completion: completion, side: side, finish: slot.terms.finish, answer: slot.answer,
+                maxOutputTokens: slot.terms.maxOutputTokens, firstBlockHash: slot.blocks?.first ?? 0,
                 blockCount: Int32(slot.blocks?.count ?? 0)))
         if side == .fleet, let exchange = slot.exchange {
             apply(completion, to: exchange, sequence: Int(slot.sequence))

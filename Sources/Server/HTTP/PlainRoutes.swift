@@ -15,6 +15,8 @@ struct PlainAnswer {
 
 /// Answers everything on the serving listener that does not wait for the fleet.
 protocol PlainRoutes: Sendable {
+    /// Whether the generation routes are served beside them.
+    var generates: Bool { get }
     /// Whether the path is served without an API key.
     func isOpen(_ path: String) -> Bool
     /// Called on the connection's event loop.
@@ -24,8 +26,9 @@ protocol PlainRoutes: Sendable {
     ) -> Result<PlainAnswer, APIError>
 }
 
-/// `/v1/models`, `/health`, `/ready`, `/metrics`, `/tokenize`, `/version`.
+/// `/v1/models`, `/health`, `/ready`, `/metrics`, `/version`; `TokenRoutes` for `/tokenize` and `/detokenize`.
 struct ServingRoutes: PlainRoutes {
+    let generates = true
     /// Writes the metrics of the serving listener.
     let metrics: @Sendable (ExpositionFormat) -> ByteBuffer
     /// Nil when the daemon can take requests, else why not.
@@ -38,7 +41,9 @@ struct ServingRoutes: PlainRoutes {
         method: HTTPMethod, path: String, headers: HTTPHeaders, body: ByteBuffer?, frontEnd: LoopFrontEnd,
         key: KeyRing.Entry?
     ) -> Result<PlainAnswer, APIError> {
-        if path == "/tokenize" { return tokenize(method: method, body: body, frontEnd: frontEnd) }
+        if path == "/tokenize" || path == "/detokenize" {
+            return TokenRoutes.answer(path, method: method, body: body, settings: frontEnd.settings)
+        }
         guard let answer = read(path, headers: headers, frontEnd: frontEnd) else {
             return .failure(APIError(status: 404, message: "There is no route \(path).", code: "not_found"))
         }
@@ -68,11 +73,7 @@ struct ServingRoutes: PlainRoutes {
         case "/metrics":
             let accept = headers.first(name: "accept")
             let format = ExpositionFormat(accept: accept)
-            let type: StaticString =
-                format == .prometheus
-                ? "text/plain; version=0.0.4; charset=utf-8"
-                : "application/openmetrics-text; version=1.0.0; charset=utf-8"
-            return .success(PlainAnswer(contentType: type, body: metrics(format)))
+            return .success(PlainAnswer(contentType: format.staticContentType, body: metrics(format)))
         case "/v1/models": return .success(PlainAnswer(body: Self.list(frontEnd.settings)))
         default:
             guard path.hasPrefix("/v1/models/") else { return nil }
@@ -106,36 +107,6 @@ struct ServingRoutes: PlainRoutes {
         body.writeStaticString(#","owned_by":"trainyard","max_model_len":"#)
         body.writeDecimal(model.maxModelTokens)
         body.writeStaticString("}")
-    }
-
-    /// How many tokens a prompt counts, as vLLM's route of that name answers; the ids themselves are not modelled.
-    private func tokenize(
-        method: HTTPMethod, body: ByteBuffer?, frontEnd: LoopFrontEnd
-    ) -> Result<PlainAnswer, APIError> {
-        guard method == .POST else {
-            return .failure(APIError(status: 405, message: "Use POST for /tokenize.", code: "method_not_allowed"))
-        }
-        guard let body else { return .failure(.invalid("The request has no body.")) }
-        do throws(APIError) {
-            let isChat = body.readableBytesView.withUnsafeBytes { bytes in
-                bytes.count > 10 && String(decoding: bytes, as: UTF8.self).contains("\"messages\"")
-            }
-            let request = try body.withUnsafeReadableBytes { bytes throws(APIError) in
-                try GenerationRequest(endpoint: isChat ? .chat : .completion, body: bytes, tokensPerBlock: 0)
-            }
-            guard let model = frontEnd.settings.model(named: request.model) else {
-                throw .unknownModel(request.model, known: frontEnd.settings.models.map(\.name))
-            }
-            var answer = ByteBuffer()
-            answer.writeStaticString(#"{"count":"#)
-            answer.writeDecimal(request.prompts.reduce(0) { $0 + Int($1.tokens) })
-            answer.writeStaticString(#","max_model_len":"#)
-            answer.writeDecimal(model.maxModelTokens)
-            answer.writeStaticString("}\n")
-            return .success(PlainAnswer(body: answer))
-        } catch {
-            return .failure(error)
-        }
     }
 }
 

@@ -13,6 +13,8 @@ struct RequestHeaders: Equatable {
     /// Latency promises, 0 for none.
     var ttftTargetMicroseconds: UInt32 = 0
     var tpotTargetMicroseconds: UInt32 = 0
+    /// The trace that the request belongs to.
+    var trace: TraceContext?
 
     init() {}
 
@@ -20,6 +22,7 @@ struct RequestHeaders: Equatable {
     init(_ headers: HTTPHeaders) throws(APIError) {
         for (name, value) in headers {
             switch name.count {
+            case 11 where name.lowercased() == "traceparent": trace = TraceContext(value)
             case 12 where name.lowercased() == "x-request-id": requestID = ResponseHead.acceptableRequestID(value)
             case 13 where name.lowercased() == "x-slo-ttft-ms":
                 ttftTargetMicroseconds = try Self.microseconds(name, value)

@@ -33,6 +33,8 @@ final class ServingHandler: ChannelInboundHandler {
     private var waiting: [Incoming] = []
     private var exchange: Exchange?
     private var isClosing = false
+    /// Whether the last answer is written and what still comes in is thrown away.
+    private var isLingering = false
     /// Whether a request on this connection was answered before.
     private(set) var hasAnswered = false
     /// When the current wait (for the rest of a request, or for the next one) is over.
@@ -84,8 +86,15 @@ final class ServingHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if error is HTTPParserError, exchange == nil, !isClosing {
-            respond(.invalid("The request is not valid HTTP: \(error)."), head: nil)
+        // The decoder complains about every piece that comes after the one it refused.
+        if isLingering, !(error is IOError) { return }
+        if let error = error as? HTTPParserError, exchange == nil, !isClosing {
+            if error == .headerOverflow {
+                respond(APIError(status: 431, message: "The header is too large.", code: "header_too_large"), head: nil)
+            } else {
+                respond(.invalid("The request is not valid HTTP: \(error)."), head: nil)
+            }
+            return
         }
         close()
     }
@@ -154,10 +163,10 @@ final class ServingHandler: ChannelInboundHandler {
             return
         }
         let path = request.head.uri.prefix { $0 != "?" }
-        switch path {
-        case "/v1/chat/completions": generate(.chat, request)
-        case "/v1/completions": generate(.completion, request)
-        default: plain(String(path), request)
+        if routes.generates, let endpoint = GenerationEndpoint(path: path) {
+            generate(endpoint, request)
+        } else {
+            plain(String(path), request)
         }
     }
 
@@ -203,7 +212,7 @@ final class ServingHandler: ChannelInboundHandler {
             let headers = try RequestHeaders(request.head.headers)
             let settings = frontEnd.settings
             guard let body = request.body else { throw .invalid("The request has no body.") }
-            let parsed = try parse(endpoint, body, tokensPerBlock: settings.tokensPerBlock)
+            let parsed = try parse(endpoint, body, counting: settings.counting)
             let isVersion11 = request.head.version.major == 1 && request.head.version.minor >= 1
             let keepAlive = keepsAlive(request.head) && (isVersion11 || !parsed.stream)
             exchange = try frontEnd.admit(
@@ -216,10 +225,10 @@ final class ServingHandler: ChannelInboundHandler {
     }
 
     private func parse(
-        _ endpoint: GenerationEndpoint, _ body: ByteBuffer, tokensPerBlock: Int32
+        _ endpoint: GenerationEndpoint, _ body: ByteBuffer, counting: TokenCounting
     ) throws(APIError) -> GenerationRequest {
         try body.withUnsafeReadableBytes { bytes throws(APIError) in
-            try GenerationRequest(endpoint: endpoint, body: bytes, tokensPerBlock: tokensPerBlock)
+            try GenerationRequest(endpoint: endpoint, body: bytes, counting: counting)
         }
     }
 
@@ -263,12 +272,23 @@ final class ServingHandler: ChannelInboundHandler {
             context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
             next()
         } else {
-            isClosing = true
             waiting.removeAll()
-            context.writeAndFlush(wrapOutboundOut(buffer)).assumeIsolated().whenComplete { [weak self] _ in
-                self?.close()
-            }
+            context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+            linger(context)
         }
+    }
+
+    /// Ends the connection so that the client gets its last answer: says that no more comes, and goes on reading and throwing
+    /// away for a moment. Closing at once, with bytes of the request unread, would reset the connection and take the answer
+    /// with it.
+    private func linger(_ context: ChannelHandlerContext) {
+        isClosing = true
+        isLingering = true
+        incoming = nil
+        deadline = .now() + .seconds(2)
+        let ended = context.eventLoop.makePromise(of: Void.self)
+        ended.futureResult.assumeIsolated().whenFailure { [weak self] _ in self?.close() }
+        context.close(mode: .output, promise: ended)
     }
 
     private func count(_ buffer: ByteBuffer) {

@@ -31,8 +31,8 @@ struct ServingSettings: Sendable {
     var models: [ServedModel]
     var limits = ServingLimits()
     var lengths = OutputLengthRule()
-    /// KV block size in tokens for which prompts are hashed; 0 when nothing caches prefixes.
-    var tokensPerBlock: Int32 = 0
+    /// How prompts are counted, and the KV block size for which they are hashed (0 when nothing caches prefixes).
+    var counting = TokenCounting()
     var retryAfterSeconds = 1
     var keys = KeyRing()
     var startedSeconds: Int64 = 0

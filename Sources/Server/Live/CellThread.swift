@@ -5,6 +5,7 @@
 import CHost
 import Engine
 import Foundation
+import Glibc
 import HostTopology
 import Ledger
 import Synchronization
@@ -37,11 +38,14 @@ final class CellThread: Sendable {
     /// Monotonic time of the last turn, in nanoseconds.
     private let progress = Atomic<Int64>(0)
     private let name: String
+    private let busyWaitNanoseconds: Int64
 
-    init(name: String, clock: ModelledClock, bell: Doorbell) {
+    /// - Parameter busyWaitNanoseconds: at most so long before an event the thread stops sleeping and watches the clock.
+    init(name: String, clock: ModelledClock, bell: Doorbell, busyWaitNanoseconds: Int64 = 0) {
         self.name = name
         self.clock = clock
         self.bell = bell
+        self.busyWaitNanoseconds = busyWaitNanoseconds
     }
 
     /// Starts the thread.
@@ -65,6 +69,7 @@ final class CellThread: Sendable {
         let observer = TallyObserver(promise: promise)
         port.observer = observer
         var gaugesDue: Int64 = 0
+        var lateness = SleepLateness(limitNanoseconds: busyWaitNanoseconds)
         var next = port.cell.nextEventNanoseconds
         while !isStopping.load(ordering: .acquiring) {
             let now = clock.target(nextEventNanoseconds: next)
@@ -78,12 +83,26 @@ final class CellThread: Sendable {
                 let view = CellGauges(port.cell, at: now)
                 gauges.withLock { $0 = view }
             }
-            guard wait > 0 else { continue }
-            _ = bell.sleep(forAtMost: min(wait, Self.longestSleepNanoseconds)) {
-                port.hasMessages || askCount.load(ordering: .acquiring) > 0 || isStopping.load(ordering: .acquiring)
-            }
+            if wait > 0 { sleep(port, until: next, wait: wait, lateness: &lateness) }
         }
         end(port.cell, observer)
+    }
+
+    /// Sleeps until an event is due or somebody rings: by the kernel's timer until a little before, and for the rest by
+    /// looking at the clock, because the kernel's wake-up comes tens of microseconds late and every token would show it.
+    private func sleep(_ port: CellPort, until next: Int64, wait: Int64, lateness: inout SleepLateness) {
+        let asked = min(wait - lateness.expectedNanoseconds, Self.longestSleepNanoseconds)
+        if asked > 0 {
+            let began = ModelledClock.monotonicNanoseconds()
+            let wake = bell.sleep(forAtMost: asked) { hasWork(port) }
+            guard wake == .timeout, asked < Self.longestSleepNanoseconds else { return }
+            lateness.slept(lateNanoseconds: ModelledClock.monotonicNanoseconds() - began - asked)
+        }
+        while waitNanoseconds(until: next) > 0, !hasWork(port) { sched_yield() }
+    }
+
+    private func hasWork(_ port: CellPort) -> Bool {
+        port.hasMessages || askCount.load(ordering: .acquiring) > 0 || isStopping.load(ordering: .acquiring)
     }
 
     private func waitNanoseconds(until next: Int64) -> Int64 {

@@ -15,6 +15,8 @@ public struct DaemonPlan: Sendable {
     public var baseline: FleetPlan?
     /// Names under which the model is served, the first in metrics.
     public var modelNames: [String]
+    /// Counts prompts; nil estimates them.
+    let tokenizer: Tokenizer?
 
     /// - Throws: `FleetError` or a catalogue error that says what does not exist or does not fit.
     public init(_ configuration: DaemonConfiguration) throws {
@@ -27,6 +29,7 @@ public struct DaemonPlan: Sendable {
         baseline = try configuration.baseline?.plan(catalog: catalog, calibration: .builtIn)
         let model = fleet.pools[0].compiled.deployment.model
         modelNames = configuration.modelNames.isEmpty ? [model] : configuration.modelNames
+        tokenizer = try configuration.tokenizer.map { try TokenizerFile.read($0) }
         if let baseline, baseline.pools[0].compiled.deployment.model != model {
             throw FleetError(
                 "the baseline serves \(baseline.pools[0].compiled.deployment.model), the fleet \(model): both sides of a comparison "
@@ -58,8 +61,9 @@ public struct DaemonPlan: Sendable {
         settings.lengths = configuration.lengths
         settings.retryAfterSeconds = configuration.service.retryAfterSeconds
         settings.startedSeconds = startedSeconds
+        settings.counting.tokenizer = tokenizer
         let pools = fleet.pools + (baseline?.pools ?? [])
-        if pools.contains(where: { $0.configuration.prefixCaching != .off }) { settings.tokensPerBlock = 16 }
+        if pools.contains(where: { $0.configuration.prefixCaching != .off }) { settings.counting.tokensPerBlock = 16 }
         for key in configuration.keys {
             let tenant = key.tenant.flatMap { name in fleet.tenants.firstIndex { $0.name == name.value } }
             settings.keys.add(digest: key.digest, tenant: UInt16((tenant ?? -1) + 1), name: key.name)
@@ -86,6 +90,12 @@ public struct DaemonPlan: Sendable {
                 "baseline \(baseline.name): " + baseline.caption.joined(separator: "; ") + "; \(baseline.cells) cells")
         }
         lines.append("model names: " + modelNames.joined(separator: ", ") + "; context \(maxModelTokens) tokens")
+        lines.append(
+            tokenizer.map {
+                "prompts counted by \(configuration.tokenizer ?? "")"
+                    + " (\($0.vocabularySize) tokens, \($0.fillerDescription))"
+            }
+                ?? "prompts counted by an estimate of about one token a word; a tokenizer file counts exactly")
         lines.append("time scale \(configuration.timeScale)")
         lines.append("grade \(fleet.grade.rawValue)")
         return lines + configuration.surfaces

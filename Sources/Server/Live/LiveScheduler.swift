@@ -31,6 +31,8 @@ final class LiveScheduler: SequenceScheduler {
     private var pendingCancels: [(requestID: UInt64, side: Side, cell: Int)] = []
     /// Requests that the baseline's ring did not take: they end there as rejected.
     private var missedByBaseline: [Completion] = []
+    /// When the tokens of the batch in progress were due.
+    private var dueNanoseconds: [Int64] = []
     private let waker: LoopWaker
     /// Set right after both are made.
     unowned var frontEnd: LoopFrontEnd!
@@ -68,6 +70,7 @@ final class LiveScheduler: SequenceScheduler {
         shadow.arrivalNanoseconds = baseline.clock.nowNanoseconds
         shadow.flags.remove(.streams)
         if case .sent(let cell)? = baselinePort?.submit(shadow, at: shadow.arrivalNanoseconds) { return Int32(cell) }
+        frontEnd.counters.add(to: .requestsMissedByBaseline)
         missedByBaseline.append(
             Completion(
                 requestID: shadow.id, arrivalNanoseconds: shadow.arrivalNanoseconds, scheduledNanoseconds: -1,
@@ -108,14 +111,10 @@ final class LiveScheduler: SequenceScheduler {
         pendingCancels.removeAll(keepingCapacity: true)
         for (requestID, side, cell) in cancels { cancel(requestID, side: side, cell: cell) }
         let front: LoopFrontEnd = frontEnd
-        let clock = fleet.clock
-        let now = clock.nowNanoseconds
         _ = fleetPort.takeReplies(limit: Self.batch) { reply in
             switch reply {
             case .produced(let event):
-                if let lateness = clock.latenessSeconds(of: event.atNanoseconds, at: now) {
-                    front.counters.emissionLag.record(lateness)
-                }
+                dueNanoseconds.append(event.atNanoseconds)
                 front.produced(event)
             case .completed(let completion): front.completed(completion, side: .fleet)
             }
@@ -127,7 +126,17 @@ final class LiveScheduler: SequenceScheduler {
         missedByBaseline.removeAll(keepingCapacity: true)
         for completion in missed { front.completed(completion, side: .baseline) }
         front.endOfBatch()
+        recordLag(front.counters)
         if !fleetPort.hasNoReplies || !(baselinePort?.hasNoReplies ?? true) { waker.wake() }
+    }
+
+    /// Every token of the batch has been written by now; the first ones left a little earlier than this says.
+    private func recordLag(_ counters: LoopCounters) {
+        let now = fleet.clock.nowNanoseconds
+        for due in dueNanoseconds {
+            if let lateness = fleet.clock.latenessSeconds(of: due, at: now) { counters.emissionLag.record(lateness) }
+        }
+        dueNanoseconds.removeAll(keepingCapacity: true)
     }
 
     private static func code(_ refusal: Refusal) -> String {
@@ -149,19 +158,23 @@ final class LiveScheduler: SequenceScheduler {
 final class LoopWaker: Sendable {
     private let loop: any EventLoop
     private let isPending = Atomic<Bool>(false)
-    private let drain = Mutex<(@Sendable () -> Void)?>(nil)
+    /// In a structure of its own: a bare closure that is read out of a generic container comes wrapped once more at every
+    /// read, and is put back wrapped.
+    private struct Drain: Sendable { let body: @Sendable () -> Void }
+
+    private let drain = Mutex<Drain?>(nil)
 
     init(loop: any EventLoop) { self.loop = loop }
 
     /// What to do on the loop; set before any cell runs.
-    func onWake(_ body: @escaping @Sendable () -> Void) { drain.withLock { $0 = body } }
+    func onWake(_ body: @escaping @Sendable () -> Void) { drain.withLock { $0 = Drain(body: body) } }
 
     /// Any thread. What was pushed before this call is seen by the drain that follows it.
     func wake() {
         if isPending.exchange(true, ordering: .acquiringAndReleasing) { return }
         loop.execute {
-            let body = self.drain.withLock { $0 }
-            body?()
+            let drain = self.drain.withLock { $0 }
+            drain?.body()
         }
     }
 

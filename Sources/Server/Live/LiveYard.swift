@@ -27,11 +27,13 @@ final class LiveYard: Sendable {
     private let placements: [ThreadPlacement]
 
     /// Builds the mesh; no thread runs yet.
-    /// - Parameter placements: where each cell's thread and rings go, by cell.
+    /// - Parameters:
+    ///   - placements: where each cell's thread and rings go, by cell.
+    ///   - busyWaitNanoseconds: how long before an event a cell's thread may watch the clock instead of sleeping.
     /// - Throws: when the process has no file descriptors left for the cells' bells, or no memory for the rings.
     init(
         side: Side, plan: FleetPlan, frontEnds: Int, scale: TimeScale, seed: UInt64, promise: LatencyPromise,
-        placements: [ThreadPlacement]
+        placements: [ThreadPlacement], busyWaitNanoseconds: Int64 = 0
     ) throws {
         self.side = side
         self.plan = plan
@@ -46,7 +48,8 @@ final class LiveYard: Sendable {
         let clock = clock
         cells = configurations.indices.map { number in
             CellThread(
-                name: "\(side == .fleet ? "cell" : "shadow")-\(number)", clock: clock, bell: mesh.cellBells[number])
+                name: "\(side == .fleet ? "cell" : "shadow")-\(number)", clock: clock, bell: mesh.cellBells[number],
+                busyWaitNanoseconds: busyWaitNanoseconds)
         }
     }
 

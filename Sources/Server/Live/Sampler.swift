@@ -17,6 +17,27 @@ struct SidePoint: Sendable, Equatable {
     var tpotSeconds: Double?
     var chipWatts = 0.0
     var wallWatts = 0.0
+    /// By `EnergyComponent`, in its order.
+    var componentWatts = [Double](repeating: 0, count: EnergyComponent.allCases.count)
+}
+
+/// Where the energy of a pool goes; the parts add up to what it draws from the wall.
+enum EnergyComponent: String, CaseIterable, Sendable {
+    case chipActive = "chip_active"
+    case chipIdle = "chip_idle"
+    case chipSpare = "chip_spare"
+    case conversion, host, network
+
+    func nanojoules(of energy: PoolEnergy) -> Int128 {
+        switch self {
+        case .chipActive: energy.activeNanojoules
+        case .chipIdle: energy.idleNanojoules
+        case .chipSpare: energy.spareNanojoules
+        case .conversion: energy.conversionNanojoules
+        case .host: energy.hostNanojoules
+        case .network: energy.networkNanojoules
+        }
+    }
 }
 
 /// Samples both sides once a second and keeps the last ten minutes.
@@ -36,6 +57,7 @@ final class Sampler: Sendable {
         var tpot = (count: UInt64(0), sum: 0.0)
         var chipJoules = 0.0
         var wallJoules = 0.0
+        var componentJoules: [Double] = []
         var modelledNanoseconds: Int64 = 0
     }
 
@@ -80,6 +102,7 @@ final class Sampler: Sendable {
             point.requestsPerSecond = Double(now.requests - last.requests) / seconds
             point.chipWatts = max(0, (now.chipJoules - last.chipJoules) / seconds)
             point.wallWatts = max(0, (now.wallJoules - last.wallJoules) / seconds)
+            point.componentWatts = zip(last.componentJoules, now.componentJoules).map { max(0, ($1 - $0) / seconds) }
         }
         if now.ttft.count > last.ttft.count {
             point.ttftSeconds = (now.ttft.sum - last.ttft.sum) / Double(now.ttft.count - last.ttft.count)
@@ -109,6 +132,9 @@ final class Sampler: Sendable {
         let settlement = yard.settlement()
         totals.chipJoules = settlement.chipJoules
         totals.wallJoules = settlement.wallJoules
+        totals.componentJoules = EnergyComponent.allCases.map { component in
+            Double(settlement.energies.reduce(0) { $0 + component.nanojoules(of: $1) }) * 1e-9
+        }
         return totals
     }
 }

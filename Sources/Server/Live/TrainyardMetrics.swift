@@ -17,6 +17,8 @@ struct MetricsView: Sendable {
     let version: String
     let startedSeconds: Int64
     let modelName: String
+    /// The last second of both sides, which power is read from.
+    var latest: (@Sendable () -> Sampler.Point?)?
     /// More families, of parts that not every daemon has.
     var extra: (@Sendable (inout Exposition) -> Void)?
 
@@ -28,21 +30,26 @@ struct MetricsView: Sendable {
         writeLatencies(&page)
         writeGauges(&page)
         writeUsage(&page)
+        writeShares(&page)
         writeBooks(&page)
+        writePower(&page)
+        writeRatios(&page)
         writeEmulator(&page)
+        writeRings(&page)
+        writeProcess(&page)
         extra?(&page)
         return page.finish()
     }
 
     // MARK: Reading
 
-    private static func name(_ side: Side) -> String { side == .fleet ? "fleet" : "baseline" }
+    static func name(_ side: Side) -> String { side == .fleet ? "fleet" : "baseline" }
 
-    private func labels(_ yard: LiveYard, _ pool: Int) -> Labels {
+    func labels(_ yard: LiveYard, _ pool: Int) -> Labels {
         [("side", Self.name(yard.side)), ("fleet", yard.plan.name), ("pool", yard.plan.pools[pool].name)]
     }
 
-    private func outcomes(_ yard: LiveYard, _ pool: Int) -> [OutcomeCounters] {
+    func outcomes(_ yard: LiveYard, _ pool: Int) -> [OutcomeCounters] {
         counters.map { $0.outcomes[yard.side.rawValue][pool] }
     }
 
@@ -94,24 +101,30 @@ struct MetricsView: Sendable {
     }
 
     private func writeLatencies(_ page: inout Exposition) {
-        let families: [(String, String, (OutcomeCounters) -> HistogramShard)] = [
+        typealias Shelf = (OutcomeCounters) -> ExemplarShelf
+        let families: [(String, String, (OutcomeCounters) -> HistogramShard, Shelf?)] = [
             (
                 "trainyard_time_to_first_token_seconds", "Modelled time from arrival to the first token.",
-                { $0.timeToFirstToken }
+                { $0.timeToFirstToken }, { $0.timeToFirstTokenExemplars }
             ),
             (
                 "trainyard_time_per_output_token_seconds", "Modelled mean gap between tokens of one request.",
-                { $0.timePerOutputToken }
+                { $0.timePerOutputToken }, nil
             ),
-            ("trainyard_request_duration_seconds", "Modelled time from arrival to the last token.", { $0.endToEnd }),
-            ("trainyard_queue_time_seconds", "Modelled time from arrival to the first step.", { $0.queue }),
+            (
+                "trainyard_request_duration_seconds", "Modelled time from arrival to the last token.",
+                { $0.endToEnd }, { $0.endToEndExemplars }
+            ),
+            ("trainyard_queue_time_seconds", "Modelled time from arrival to the first step.", { $0.queue }, nil),
         ]
-        for (name, help, pick) in families {
+        for (name, help, pick, shelf) in families {
             page.family(name, .histogram, help: help)
             forEachPool { yard, pool in
                 let shards = outcomes(yard, pool).map(pick)
                 let (counts, total) = merged(shards)
-                page.histogram(labels(yard, pool), bounds: shards[0].bounds, counts: counts, sum: total)
+                let exemplars = shelf.map { shelf in ExemplarShelf.latest(outcomes(yard, pool).map(shelf)) } ?? []
+                page.histogram(
+                    labels(yard, pool), bounds: shards[0].bounds, counts: counts, sum: total, exemplars: exemplars)
             }
         }
     }
@@ -178,14 +191,10 @@ struct MetricsView: Sendable {
             help: "Modelled energy by component; all but the chips' add up to the wall with them.")
         for (yard, settlement) in zip(yards, settlements) {
             for (pool, energy) in settlement.energies.enumerated() {
-                let parts: [(String, Int128)] = [
-                    ("chip_active", energy.activeNanojoules), ("chip_idle", energy.idleNanojoules),
-                    ("chip_spare", energy.spareNanojoules),
-                    ("conversion", energy.conversionNanojoules), ("host", energy.hostNanojoules),
-                    ("network", energy.networkNanojoules),
-                ]
-                for (name, nanojoules) in parts {
-                    page.sample(labels(yard, pool) + [("component", name)], Double(nanojoules) * 1e-9)
+                for component in EnergyComponent.allCases {
+                    page.sample(
+                        labels(yard, pool) + [("component", component.rawValue)],
+                        Double(component.nanojoules(of: energy)) * 1e-9)
                 }
             }
         }
@@ -241,6 +250,10 @@ struct MetricsView: Sendable {
             (
                 "trainyard_http_refused_unauthorised_total", "Requests without a known key.",
                 .requestsRefusedUnauthorised
+            ),
+            (
+                "trainyard_baseline_missed_total", "Requests that the baseline's ring had no room for; rejected there.",
+                .requestsMissedByBaseline
             ),
             ("trainyard_http_disconnected_total", "Requests whose client went away.", .requestsDisconnected),
             ("trainyard_http_slow_readers_total", "Connections closed because the reader stalled.", .slowReadersClosed),

@@ -46,6 +46,7 @@ extension MetricsView {
         writeGauges(&page, engines)
         writeCounters(&page, engines)
         writeHistograms(&page, engines)
+        writeProcess(&page)
         return page.finish()
     }
 
@@ -69,6 +70,19 @@ extension MetricsView {
         for (name, help, value) in families {
             page.family("vllm:\(name)", .gauge, help: help)
             for (index, engine) in engines.enumerated() { page.sample(labels(index), value(engine)) }
+        }
+        page.family(
+            "vllm:num_requests_waiting_by_reason", .gauge, help: "Number of waiting requests, by why they wait.")
+        for (index, engine) in engines.enumerated() {
+            let waiting = Double(engine.gauges.waitingRequests) + engine.roomRequests
+            page.sample(labels(index) + [("reason", "capacity")], waiting)
+            page.sample(labels(index) + [("reason", "deferred")], 0)
+        }
+        page.family("vllm:engine_sleep_state", .gauge, help: "Engine sleep state; awake = 1 means the engine serves.")
+        for index in engines.indices {
+            for (state, value) in [("awake", 1.0), ("weights_offloaded", 0), ("discard_all", 0)] {
+                page.sample(labels(index) + [("sleep_state", state)], value)
+            }
         }
         page.family("vllm:cache_config_info", .gauge, help: "Information of the LLMEngine CacheConfig")
         for (index, engine) in engines.enumerated() {
@@ -105,10 +119,11 @@ extension MetricsView {
                 { UInt64($0.gauges.usage.prefixHitTokens) }
             ),
         ]
-        for (name, help, value) in families {
+        for (name, help, value) in families + Self.sparseCounters {
             page.family("vllm:\(name)_total", .counter, help: help)
             for (index, engine) in engines.enumerated() { page.sample(labels(index), count: value(engine)) }
         }
+        writeSources(&page, engines)
         page.family("vllm:request_success_total", .counter, help: "Count of successfully processed requests.")
         let reasons: [(String, OutcomeCounters.Counter)] = [
             ("stop", .finishedByStop), ("length", .finishedByLength), ("abort", .cancelled), ("error", .failed),
@@ -116,6 +131,59 @@ extension MetricsView {
         for (index, engine) in engines.enumerated() {
             for (reason, counter) in reasons {
                 page.sample(labels(index) + [("finished_reason", reason)], count: read(engine, counter))
+            }
+        }
+    }
+
+    /// What vLLM counts of parts that a modelled engine does not have (no other cache, no pictures), and of speculation.
+    private static var sparseCounters: [(String, String, (ServedEngine) -> UInt64)] {
+        [
+            ("external_prefix_cache_queries", "External prefix cache queries, in number of tokens.", { _ in 0 }),
+            ("external_prefix_cache_hits", "External prefix cache hits, in number of tokens.", { _ in 0 }),
+            ("mm_cache_queries", "Multi-modal cache queries, in number of items.", { _ in 0 }),
+            ("mm_cache_hits", "Multi-modal cache hits, in number of items.", { _ in 0 }),
+            ("spec_decode_num_draft_tokens", "Number of draft tokens.", { UInt64($0.gauges.usage.draftTokens) }),
+            (
+                "spec_decode_num_accepted_tokens", "Number of accepted tokens.",
+                { UInt64($0.gauges.usage.acceptedDraftTokens) }
+            ),
+        ]
+    }
+
+    /// Prompt tokens by where they came from, and rejections by their reason.
+    private func writeSources(_ page: inout Exposition, _ engines: [ServedEngine]) {
+        func sum(_ engine: ServedEngine, _ counter: OutcomeCounters.Counter) -> UInt64 {
+            engine.outcomes.reduce(0) { $0 + $1.read(counter) }
+        }
+        let families: [(String, String, String, [(String, (ServedEngine) -> UInt64)])] = [
+            (
+                "prompt_tokens_by_source", "Number of prompt tokens by source.", "source",
+                [
+                    ("local_compute", { sum($0, .promptTokens) - sum($0, .cachedPromptTokens) }),
+                    ("local_cache_hit", { sum($0, .cachedPromptTokens) }), ("external_kv_transfer", { _ in 0 }),
+                ]
+            ),
+            (
+                "prompt_tokens_cached_by_source", "Number of cached prompt tokens by source.", "source",
+                [
+                    (
+                        "device",
+                        { sum($0, .cachedPromptTokens) - min(hostHits($0), sum($0, .cachedPromptTokens)) }
+                    ),
+                    ("host", { min(hostHits($0), sum($0, .cachedPromptTokens)) }), ("disk", { _ in 0 }),
+                    ("p2p", { _ in 0 }), ("external_unspecified", { _ in 0 }),
+                ]
+            ),
+            (
+                "admission_rejections", "Number of requests rejected at admission.", "reason",
+                [("max_num_queued_reqs", { sum($0, .rejected) }), ("max_num_queued_tokens", { _ in 0 })]
+            ),
+        ]
+        func hostHits(_ engine: ServedEngine) -> UInt64 { UInt64(engine.gauges.usage.prefixHostHitTokens) }
+        for (name, help, label, series) in families {
+            page.family("vllm:\(name)_total", .counter, help: help)
+            for (index, engine) in engines.enumerated() {
+                for (value, read) in series { page.sample(labels(index) + [(label, value)], count: read(engine)) }
             }
         }
     }
@@ -145,6 +213,16 @@ extension MetricsView {
             ("request_num_preemptions", "Histogram of the number of preemptions of a request.", { $0.vllmPreemptions }),
             ("request_prompt_tokens", "Number of prefill tokens processed.", { $0.vllmPromptTokens }),
             ("request_generation_tokens", "Number of generation tokens processed.", { $0.vllmOutputTokens }),
+            (
+                "request_prefill_kv_computed_tokens", "Histogram of new KV tokens computed during prefill.",
+                { $0.vllmComputedPromptTokens }
+            ),
+            (
+                "request_max_num_generation_tokens", "Histogram of maximum number of requested generation tokens.",
+                { $0.vllmMaxOutputTokens }
+            ),
+            ("request_params_n", "Histogram of the n request parameter.", { $0.vllmChoices }),
+            ("request_params_max_tokens", "Histogram of the max_tokens request parameter.", { $0.vllmMaxTokens }),
         ]
         for (name, help, pick) in families {
             page.family("vllm:\(name)", .histogram, help: help)

@@ -9,7 +9,9 @@ import NIOCore
 enum ExpositionFormat: Sendable {
     case prometheus, openMetrics
 
-    var contentType: String {
+    var contentType: String { staticContentType.description }
+
+    var staticContentType: StaticString {
         switch self {
         case .prometheus: "text/plain; version=0.0.4; charset=utf-8"
         case .openMetrics: "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -72,7 +74,10 @@ struct Exposition {
     }
 
     /// One series of a histogram: its cumulative buckets, sum and count.
-    mutating func histogram(_ labels: Labels = [], bounds: [Double], counts: [UInt64], sum: Double) {
+    /// - Parameter exemplars: one for each bucket that has one; only OpenMetrics shows them.
+    mutating func histogram(
+        _ labels: Labels = [], bounds: [Double], counts: [UInt64], sum: Double, exemplars: [Exemplar?] = []
+    ) {
         precondition(counts.count == bounds.count + 1)
         var total: UInt64 = 0
         for (index, count) in counts.enumerated() {
@@ -83,6 +88,7 @@ struct Exposition {
             write(labels + [("le", bound)])
             buffer.writeStaticString(" ")
             buffer.writeDecimal(unsigned: total)
+            if format == .openMetrics, index < exemplars.count, let exemplar = exemplars[index] { write(exemplar) }
             buffer.writeStaticString("\n")
         }
         buffer.writeString(family)
@@ -121,6 +127,12 @@ struct Exposition {
             buffer.writeStaticString("\"")
         }
         buffer.writeStaticString("}")
+    }
+
+    private mutating func write(_ exemplar: Exemplar) {
+        buffer.writeStaticString(" # ")
+        write([("trace_id", exemplar.traceID)])
+        buffer.writeString(" \(Self.text(exemplar.value)) \(Self.text(exemplar.unixSeconds))")
     }
 
     private mutating func writeValue(_ value: Double) {

@@ -47,7 +47,13 @@ enum FillerText {
         }
     }
 
-    private static let words = Table(source)
+    /// Every word that a reply can have, with the space before those that do not open it.
+    static var words: [String] {
+        source.description.split(separator: " ").map { " " + $0 }
+            + openingSource.description.split(separator: " ").map(String.init)
+    }
+
+    private static let table = Table(source)
     private static let openings = Table(openingSource)
     static var openingCount: Int { openings.starts.count - 1 }
 
@@ -56,7 +62,7 @@ enum FillerText {
         _ index: Int32, seed: UInt64, _ body: (UnsafeBufferPointer<UInt8>) -> Result
     ) -> Result {
         let draw = mixed(seed &+ UInt64(UInt32(bitPattern: index)) &* 0x9E37_79B9_7F4A_7C15)
-        let table = index == 0 ? openings : words
+        let table = index == 0 ? openings : table
         let word = index == 0 ? Int(draw % UInt64(openingCount)) : Int(draw & UInt64(wordCount - 1))
         let start = Int(table.starts[word]) + (index == 0 ? 1 : 0)
         return table.text.withUnsafeBufferPointer {

@@ -2,8 +2,32 @@
 // A generation request as the body states it: parsed, validated, and measured.
 //===----------------------------------------------------------------------===//
 
-/// Which of the two generation routes was called.
-enum GenerationEndpoint: Sendable { case chat, completion }
+/// Which of the generation routes was called.
+enum GenerationEndpoint: Sendable {
+    case chat, completion, responses
+    /// A prompt without a reply: what the fleet does for it is the prefill.
+    case embeddings
+
+    /// The route's endpoint, nil for a path that generates nothing.
+    init?(path: Substring) {
+        switch path {
+        case "/v1/chat/completions": self = .chat
+        case "/v1/completions": self = .completion
+        case "/v1/responses": self = .responses
+        case "/v1/embeddings": self = .embeddings
+        default: return nil
+        }
+    }
+
+    /// The member of the body that holds the prompt.
+    var promptField: String {
+        switch self {
+        case .chat: "messages"
+        case .completion: "prompt"
+        case .responses, .embeddings: "input"
+        }
+    }
+}
 
 /// Limits that hold for one body, whatever the model.
 enum RequestLimits {
@@ -15,9 +39,10 @@ enum RequestLimits {
     static let stopBytes = 1024
     static let messages = 16_384
     static let modelNameBytes = 512
+    static let dimensions = 8192
 }
 
-/// What a body of `/v1/chat/completions` or `/v1/completions` asks for.
+/// What the body of a generation route asks for.
 struct GenerationRequest: Equatable {
     var endpoint: GenerationEndpoint
     var model: String
@@ -37,6 +62,15 @@ struct GenerationRequest: Equatable {
     var priority: Int32 = 0
     var user: String?
     var reply = ReplyForm.text
+    var embedding = EmbeddingForm()
+}
+
+/// What shape an embedding takes.
+struct EmbeddingForm: Equatable, Sendable {
+    /// Numbers of a vector; 1024 when the client names none.
+    var dimensions = 1024
+    /// Base64 of little-endian 32-bit floats instead of a list.
+    var isBase64 = false
 }
 
 /// What shape the reply's text takes.
@@ -50,15 +84,15 @@ enum ReplyForm: Equatable, Sendable {
 
 extension GenerationRequest {
     /// Parses a body.
-    /// - Parameter tokensPerBlock: KV block size for which block hashes are wanted, 0 for none.
+    /// - Parameter counting: how its prompts' tokens are counted, and for which KV blocks hashes are wanted.
     /// - Throws: `APIError` with status 400 that names the field.
-    init(endpoint: GenerationEndpoint, body: UnsafeRawBufferPointer, tokensPerBlock: Int32) throws(APIError) {
+    init(endpoint: GenerationEndpoint, body: UnsafeRawBufferPointer, counting: TokenCounting) throws(APIError) {
         var parser = GenerationRequestParser(endpoint: endpoint, reader: JSONReader(body))
         do {
             try parser.reader.validateUTF8()
         } catch {
             throw APIError.malformed(error)
         }
-        self = try parser.parse(tokensPerBlock: tokensPerBlock)
+        self = try parser.parse(counting: counting)
     }
 }

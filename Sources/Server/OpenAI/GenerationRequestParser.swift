@@ -11,8 +11,8 @@ struct GenerationRequestParser {
     let endpoint: GenerationEndpoint
     var reader: JSONReader
     private var model: String?
-    private var prompt = PromptSource()
-    private var request: GenerationRequest
+    var prompt = PromptSource()
+    var request: GenerationRequest
     private var toolChoice = ToolChoice.automatic
     private var firstTool: String?
 
@@ -24,7 +24,7 @@ struct GenerationRequestParser {
         self.request = GenerationRequest(endpoint: endpoint, model: "", prompts: [])
     }
 
-    mutating func parse(tokensPerBlock: Int32) throws(APIError) -> GenerationRequest {
+    mutating func parse(counting: TokenCounting) throws(APIError) -> GenerationRequest {
         do {
             try reader.enterObject()
             while let key = try reader.nextKey() { try member(reader.text(of: key)) }
@@ -36,18 +36,20 @@ struct GenerationRequestParser {
         } catch {
             throw APIError.invalid("The body could not be read: \(error).")
         }
-        return try finish(tokensPerBlock: tokensPerBlock)
+        return try finish(counting: counting)
     }
 
-    private mutating func finish(tokensPerBlock: Int32) throws(APIError) -> GenerationRequest {
+    private mutating func finish(counting: TokenCounting) throws(APIError) -> GenerationRequest {
         guard let model else { throw .invalid("You must name a model.", parameter: "model") }
         request.model = model
-        let field = endpoint == .chat ? "messages" : "prompt"
-        request.prompts = prompt.measure(reader: reader, tokensPerBlock: tokensPerBlock)
+        let field = endpoint.promptField
+        request.prompts = prompt.measure(reader: reader, counting: counting)
         guard !request.prompts.isEmpty else { throw .invalid("`\(field)` is missing or empty.", parameter: field) }
         guard request.prompts.count * request.choices <= RequestLimits.sequences else {
             throw .invalid("Prompts times `n` must not exceed \(RequestLimits.sequences).", parameter: "n")
         }
+        // What an embedding waits for is the end of the prefill, which is when a first token would come.
+        if endpoint == .embeddings { request.maxTokens = 1 }
         if let maxTokens = request.maxTokens, request.minTokens > maxTokens {
             throw .invalid(
                 "`min_tokens` (\(request.minTokens)) exceeds `max_tokens` (\(maxTokens)).", parameter: "min_tokens")
@@ -70,6 +72,9 @@ struct GenerationRequestParser {
         case "model": model = try shortString("model", limit: RequestLimits.modelNameBytes)
         case "messages" where endpoint == .chat: try messages()
         case "prompt" where endpoint == .completion: try prompts()
+        case "input" where endpoint == .embeddings: try prompts()
+        case _ where endpoint == .embeddings && name != "user" && name != "priority": try embeddingMember(name)
+        case _ where endpoint == .responses && Self.responseMembers.contains(name): try responseMember(name)
         case "stream": request.stream = try boolean(name)
         case "stream_options": try streamOptions()
         case "n": request.choices = Int(try integer(name, in: 1...Int64(RequestLimits.choices)))
@@ -143,21 +148,21 @@ struct GenerationRequestParser {
         }
     }
 
-    private mutating func responseFormat() throws {
-        guard try reader.peekKind() == .object else { throw wrongType("response_format", "an object") }
+    mutating func responseFormat(_ field: String = "response_format") throws {
+        guard try reader.peekKind() == .object else { throw wrongType(field, "an object") }
         try reader.enterObject()
         while let key = try reader.nextKey() {
             guard reader.text(of: key) == "type" else {
                 try reader.skipValue()
                 continue
             }
-            switch try shortString("response_format.type", limit: 64) {
+            switch try shortString("\(field).type", limit: 64) {
             case "text": break
             case "json_object", "json_schema": request.reply = .json
             case let other:
                 throw APIError.invalid(
-                    "`response_format.type` is `\(other)`; known are `text`, `json_object` and `json_schema`.",
-                    parameter: "response_format.type"
+                    "`\(field).type` is `\(other)`; known are `text`, `json_object` and `json_schema`.",
+                    parameter: "\(field).type"
                 )
             }
         }
@@ -198,12 +203,16 @@ struct GenerationRequestParser {
         }
     }
 
-    /// Reads an object and returns its `function.name`, if it has one.
+    /// Reads an object and returns its `function.name`, if it has one; in `/v1/responses` the name stands in the object itself.
     private mutating func functionName(_ field: String) throws -> String? {
         guard try reader.peekKind() == .object else { throw wrongType(field, "an object") }
         var name: String?
         try reader.enterObject()
         while let key = try reader.nextKey() {
+            if endpoint == .responses, reader.text(of: key) == "name", try reader.peekKind() == .string {
+                name = try shortString("\(field).name", limit: 256)
+                continue
+            }
             guard reader.text(of: key) == "function", try reader.peekKind() == .object else {
                 try reader.skipValue()
                 continue
@@ -278,14 +287,14 @@ struct GenerationRequestParser {
         }
     }
 
-    private mutating func contentPart(_ field: String) throws {
+    mutating func contentPart(_ field: String) throws {
         guard try reader.peekKind() == .object else { throw wrongType(field, "an array of objects") }
         try reader.enterObject()
         while let key = try reader.nextKey() {
             switch reader.text(of: key) {
             case "type":
                 let type = try shortString("\(field).type", limit: 64)
-                guard type == "text" || type == "refusal" else {
+                guard ["text", "refusal", "input_text", "output_text"].contains(type) else {
                     throw APIError.invalid("Content of type `\(type)` is not modelled; only text is.", parameter: field)
                 }
             case "text":
@@ -310,25 +319,29 @@ struct GenerationRequestParser {
                 case .number:
                     if !isOneOfTokens {
                         guard prompt.pieces.isEmpty else {
-                            throw wrongType("prompt", "all strings, all token ids or all arrays")
+                            throw wrongType(endpoint.promptField, "all strings, all token ids or all arrays")
                         }
                         isOneOfTokens = true
                         prompt.pieces.append(.promptStart)
                     }
-                    prompt.pieces.append(.token(try integer("prompt", in: 0...Int64(UInt32.max))))
+                    prompt.pieces.append(.token(try integer(endpoint.promptField, in: 0...Int64(UInt32.max))))
                 case let kind:
-                    guard !isOneOfTokens else { throw wrongType("prompt", "all strings, all token ids or all arrays") }
+                    guard !isOneOfTokens else {
+                        throw wrongType(endpoint.promptField, "all strings, all token ids or all arrays")
+                    }
                     try promptElement(kind)
                 }
             }
-        default: throw wrongType("prompt", "a string, an array of strings or an array of token ids")
+        default: throw wrongType(endpoint.promptField, "a string, an array of strings or an array of token ids")
         }
     }
 
     private mutating func promptElement(_ kind: JSONKind) throws {
         prompt.promptCount += 1
         guard prompt.promptCount <= RequestLimits.sequences else {
-            throw APIError.invalid("`prompt` has more than \(RequestLimits.sequences) members.", parameter: "prompt")
+            throw APIError.invalid(
+                "`\(endpoint.promptField)` has more than \(RequestLimits.sequences) members.",
+                parameter: endpoint.promptField)
         }
         prompt.pieces.append(.promptStart)
         switch kind {
@@ -336,24 +349,24 @@ struct GenerationRequestParser {
         case .array:
             try reader.enterArray()
             while try reader.nextElement() {
-                prompt.pieces.append(.token(try integer("prompt", in: 0...Int64(UInt32.max))))
+                prompt.pieces.append(.token(try integer(endpoint.promptField, in: 0...Int64(UInt32.max))))
             }
-        default: throw wrongType("prompt", "a string, an array of strings or an array of token ids")
+        default: throw wrongType(endpoint.promptField, "a string, an array of strings or an array of token ids")
         }
     }
 
     // MARK: Scalars
 
-    private func wrongType(_ field: String, _ expected: String) -> APIError {
+    func wrongType(_ field: String, _ expected: String) -> APIError {
         APIError.invalid("`\(field)` must be \(expected).", parameter: field, code: "invalid_type")
     }
 
-    private mutating func boolean(_ field: String) throws -> Bool {
+    mutating func boolean(_ field: String) throws -> Bool {
         guard try reader.peekKind() == .boolean else { throw wrongType(field, "true or false") }
         return try reader.readBoolean()
     }
 
-    private mutating func shortString(_ field: String, limit: Int) throws -> String {
+    mutating func shortString(_ field: String, limit: Int) throws -> String {
         guard try reader.peekKind() == .string else { throw wrongType(field, "a string") }
         let string = try reader.readString()
         guard string.range.count <= limit else {
@@ -362,7 +375,7 @@ struct GenerationRequestParser {
         return reader.text(of: string)
     }
 
-    private mutating func integer(_ field: String, in range: ClosedRange<Int64>) throws -> Int64 {
+    mutating func integer(_ field: String, in range: ClosedRange<Int64>) throws -> Int64 {
         guard try reader.peekKind() == .number else { throw wrongType(field, "an integer") }
         guard let value = try reader.readNumber().integer else {
             throw wrongType(field, "an integer of at most 64 bits")

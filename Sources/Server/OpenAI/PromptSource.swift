@@ -28,24 +28,55 @@ struct PromptSource {
     /// Definitions of tools, which templates put before the first message.
     var tools: Range<Int>?
 
-    func measure(reader: JSONReader, tokensPerBlock: Int32) -> [PromptMeasure] {
+    func measure(reader: JSONReader, counting: TokenCounting) -> [PromptMeasure] {
         guard !pieces.isEmpty else { return [] }
         var measures: [PromptMeasure] = []
-        var scanner = PromptScanner(tokensPerBlock: tokensPerBlock)
-        if let tools { scanner.scan(UnsafeRawBufferPointer(rebasing: reader.bytes[tools])) }
+        var scanner = PromptScanner(tokensPerBlock: counting.tokensPerBlock)
+        if pieces.first != .promptStart { counting.open(&scanner) }
+        if let tools { counting.scan(UnsafeRawBufferPointer(rebasing: reader.bytes[tools]), &scanner) }
         for (index, piece) in pieces.enumerated() {
             switch piece {
             case .promptStart:
                 if index > 0 { measures.append(scanner.measure()) }
-                scanner = PromptScanner(tokensPerBlock: tokensPerBlock)
+                scanner = PromptScanner(tokensPerBlock: counting.tokensPerBlock)
+                if index + 1 < pieces.count, case .text = pieces[index + 1] { counting.open(&scanner) }
             case .messageHeader(let role): scanner.scanTemplate(tokens: Self.messageHeaderTokens, tag: role)
             case .replyHeader: scanner.scanTemplate(tokens: Self.replyHeaderTokens, tag: 1)
-            case .text(let string): reader.forEachRun(of: string) { scanner.scan($0) }
+            case .text(let string): counting.scan(string, reader, &scanner)
             case .token(let number): scanner.scan(tokenID: number)
-            case .raw(let range): scanner.scan(UnsafeRawBufferPointer(rebasing: reader.bytes[range]))
+            case .raw(let range): counting.scan(UnsafeRawBufferPointer(rebasing: reader.bytes[range]), &scanner)
             }
         }
         measures.append(scanner.measure())
         return measures
+    }
+}
+
+/// How the tokens of prompts are counted.
+struct TokenCounting: Sendable {
+    /// Tokens of a KV block for which hashes are wanted, 0 for none.
+    var tokensPerBlock: Int32 = 0
+    /// The model's tokenizer; without one tokens are estimated.
+    var tokenizer: Tokenizer?
+
+    /// The special tokens that open a prompt of text.
+    fileprivate func open(_ scanner: inout PromptScanner) {
+        for token in tokenizer?.opening ?? [] { scanner.scan(tokenID: Int64(token)) }
+    }
+
+    fileprivate func scan(_ string: JSONString, _ reader: JSONReader, _ scanner: inout PromptScanner) {
+        guard let tokenizer else {
+            reader.forEachRun(of: string) { scanner.scan($0) }
+            return
+        }
+        for token in tokenizer.encode(reader.text(of: string)) { scanner.scan(tokenID: Int64(token)) }
+    }
+
+    fileprivate func scan(_ text: UnsafeRawBufferPointer, _ scanner: inout PromptScanner) {
+        guard let tokenizer else {
+            scanner.scan(text)
+            return
+        }
+        for token in tokenizer.encode(String(decoding: text, as: UTF8.self)) { scanner.scan(tokenID: Int64(token)) }
     }
 }

@@ -11,8 +11,8 @@ struct Usage: Equatable {
     var completionTokens: Int
 }
 
-/// Writes the chunks or the body of one exchange. Everything that stays the same between chunks is formatted once.
-struct ReplyWriter {
+/// Writes chat and completion replies. Everything that stays the same between chunks is formatted once.
+struct ReplyWriter: ReplyWriting {
     let endpoint: GenerationEndpoint
     let includesUsage: Bool
     let includesContinuousUsage: Bool
@@ -81,7 +81,8 @@ struct ReplyWriter {
         switch (endpoint, plan.form) {
         case (.completion, _):
             buffer.writeStaticString(#","text":""#)
-            written = writeText(index, plan: plan, textBytes: textBytes, to: &buffer)
+            written = plan.writeText(
+                index, textBytes: textBytes, isStructured: isStructured(plan), to: &buffer)
             buffer.writeStaticString(#"","logprobs":null,"finish_reason":"#)
             if isLast {
                 writeFinish(plan.finish, to: &buffer)
@@ -91,11 +92,13 @@ struct ReplyWriter {
             buffer.writeStaticString("}]")
         case (.chat, .toolCall):
             buffer.writeStaticString(#","delta":{"tool_calls":[{"index":0,"function":{"arguments":""#)
-            written = writeText(index, plan: plan, textBytes: textBytes, to: &buffer)
+            written = plan.writeText(
+                index, textBytes: textBytes, isStructured: isStructured(plan), to: &buffer)
             buffer.writeStaticString(#""}}]},"logprobs":null,"finish_reason":null}]"#)
-        case (.chat, _):
+        default:
             buffer.writeStaticString(#","delta":{"content":""#)
-            written = writeText(index, plan: plan, textBytes: textBytes, to: &buffer)
+            written = plan.writeText(
+                index, textBytes: textBytes, isStructured: isStructured(plan), to: &buffer)
             buffer.writeStaticString(#""},"logprobs":null,"finish_reason":null}]"#)
         }
         writeChunkEnd(usage: usage, to: &buffer)
@@ -113,7 +116,7 @@ struct ReplyWriter {
     }
 
     /// The end of the stream: the usage chunk, if the client asked for one, and the terminator.
-    func writeEnd(usage: Usage, to buffer: inout ByteBuffer) {
+    func writeEnd(plans: [ReplyPlan], usage: Usage, to buffer: inout ByteBuffer) {
         if includesUsage {
             buffer.writeBytes(chunkHead)
             buffer.writeStaticString("]")
@@ -124,7 +127,7 @@ struct ReplyWriter {
     }
 
     /// A failure after the stream has begun: an event with the error, and the terminator.
-    static func writeFailure(_ error: APIError, to buffer: inout ByteBuffer) {
+    func writeFailure(_ error: APIError, to buffer: inout ByteBuffer) {
         buffer.writeStaticString("data: ")
         error.write(to: &buffer)
         buffer.writeStaticString("\ndata: [DONE]\n\n")
@@ -162,32 +165,19 @@ struct ReplyWriter {
             buffer.writeStaticString(#"","type":"function","function":{"name":"#)
             buffer.writeJSONString(name)
             buffer.writeStaticString(#","arguments":""#)
-        case (.chat, _): buffer.writeStaticString(#","message":{"role":"assistant","content":""#)
+        default: buffer.writeStaticString(#","message":{"role":"assistant","content":""#)
         }
-        var textBytes = 0
-        for index in 0..<plan.outputTokens {
-            textBytes += writeText(index, plan: plan, textBytes: textBytes, to: &buffer)
-        }
+        plan.writeText(isStructured: isStructured(plan), to: &buffer)
         switch (endpoint, plan.form) {
         case (.completion, _): buffer.writeStaticString("\"")
         case (.chat, .toolCall): buffer.writeStaticString(#""}}]}"#)
-        case (.chat, _): buffer.writeStaticString(#""}"#)
+        default: buffer.writeStaticString(#""}"#)
         }
     }
 
     // MARK: Parts
 
-    /// The text of one token, within its choice's limit, as it stands inside a string literal. JSON replies have their
-    /// first and last token wrapped, so that the whole parses.
-    private func writeText(_ index: Int32, plan: ReplyPlan, textBytes: Int, to buffer: inout ByteBuffer) -> Int {
-        let isStructured = plan.form != .text && endpoint == .chat
-        if isStructured, index == 0 { buffer.writeStaticString(#"{\"text\":\""#) }
-        let written = FillerText.withToken(index, seed: plan.fillerSeed) { word in
-            buffer.writeBytes(UnsafeBufferPointer(rebasing: word.prefix(max(0, plan.textBytes - textBytes))))
-        }
-        if isStructured, index + 1 == plan.outputTokens { buffer.writeStaticString(#"\"}"#) }
-        return written
-    }
+    private func isStructured(_ plan: ReplyPlan) -> Bool { endpoint == .chat && plan.form != .text }
 
     private func writeHead(choice: Int, to buffer: inout ByteBuffer) {
         buffer.writeBytes(chunkHead)

@@ -49,25 +49,36 @@ public final class CellPort {
     }
 
     /// Does what is due, takes what has come, and posts the cell's load.
+    ///
+    /// A request takes effect at its arrival, between the events before and after it, also when the thread looks later: how
+    /// long a message was on its way then shows in nobody's latency. Only one that arrived before an event that has already
+    /// happened takes effect after it. Cancellations and orders take effect now.
     /// - Returns: when the next turn is due if nothing comes before; `.max` when none is.
     public func turn(at nowNanoseconds: Int64) -> Int64 {
         outboxes.retry()
-        cell.advance(until: nowNanoseconds, into: &outboxes)
-        for frontEnd in 0..<mesh.frontEnds where outboxes.isClear(frontEnd: frontEnd) {
-            let inbox = mesh.inbox(frontEnd: frontEnd, cell: number)
-            while let message = inbox.peek() {
-                // A request that came in after the caller read its clock waits for the next turn: nothing begins before
-                // it arrived.
-                if case .submit(let request) = message, request.arrivalNanoseconds > nowNanoseconds { break }
-                _ = inbox.pop()
-                take(message, at: nowNanoseconds)
-            }
+        while let (inbox, time) = earliestMessage(at: nowNanoseconds), let message = inbox.pop() {
+            cell.advance(until: time - 1, into: &outboxes)
+            take(message, at: time)
         }
-        // Messages took effect 1 ns after what had happened; what they brought about at once goes out in this turn.
+        // A late message takes effect 1 ns after what had happened; what it brought about at once goes out in this turn.
         cell.advance(until: nowNanoseconds + 1, into: &outboxes)
         mesh.board.publish(publisher.post(of: cell, at: nowNanoseconds), row: number)
         if let wakeFrontEnd { outboxes.forEachTouched(wakeFrontEnd) }
         return outboxes.isBackedUp ? nowNanoseconds + 1_000_000 : cell.nextEventNanoseconds
+    }
+
+    /// The inbox whose first message comes next, and when that takes effect. A request that came in after the caller read its
+    /// clock waits for a later turn: nothing begins before it arrived.
+    private func earliestMessage(at now: Int64) -> (inbox: SPSCRing<CellMessage>, time: Int64)? {
+        var earliest: (inbox: SPSCRing<CellMessage>, time: Int64)?
+        for frontEnd in 0..<mesh.frontEnds where outboxes.isClear(frontEnd: frontEnd) {
+            let inbox = mesh.inbox(frontEnd: frontEnd, cell: number)
+            guard let message = inbox.peek() else { continue }
+            var time = now
+            if case .submit(let request) = message { time = request.arrivalNanoseconds }
+            if time <= now, time < earliest?.time ?? .max { earliest = (inbox, time) }
+        }
+        return earliest
     }
 
     private func take(_ message: CellMessage, at now: Int64) {

@@ -84,6 +84,14 @@ public final class Mesh: Sendable {
     /// Where the rings of a cell lie, for people: asked of the kernel, page by page.
     public func memoryPlacement(ofCell cell: Int) -> String { memory.placement(ofCell: cell) }
 
+    /// Messages that lie in rings to cells, and outcomes in rings to front ends, as a watcher sees them; and how many fit.
+    public var ringDepths: (inbox: Int, outbox: Int) {
+        (inboxes.reduce(0) { $0 + $1.depth }, outboxes.reduce(0) { $0 + $1.depth })
+    }
+    public var ringCapacities: (inbox: Int, outbox: Int) {
+        (inboxes.reduce(0) { $0 + $1.capacity }, outboxes.reduce(0) { $0 + $1.capacity })
+    }
+
     func inbox(frontEnd: Int, cell: Int) -> SPSCRing<CellMessage> { inboxes[frontEnd * cells + cell] }
     func outbox(frontEnd: Int, cell: Int) -> SPSCRing<CellReply> { outboxes[frontEnd * cells + cell] }
 }

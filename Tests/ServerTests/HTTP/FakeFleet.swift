@@ -102,7 +102,8 @@ final class FakeServer: Sendable {
     init(
         behaviour: FakeScheduler.Behaviour = .init(),
         change: @escaping @Sendable (inout ServingSettings) -> Void = { _ in },
-        connectionLimit: Int = 1000, ready: @escaping @Sendable () -> String? = { nil }
+        connectionLimit: Int = 1000, address: ListenAddress = .host("127.0.0.1", port: 0),
+        prepare: (@Sendable (any Channel) throws -> Void)? = nil, ready: @escaping @Sendable () -> String? = { nil }
     ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         self.group = group
@@ -112,7 +113,7 @@ final class FakeServer: Sendable {
         self.counters = counters
         fronts = try await FrontEndTable(loops: Array(group.makeIterator())) { _, loop in
             var settings = ServingSettings(models: [ServedModel(name: "m", maxModelTokens: 4096)])
-            settings.tokensPerBlock = 16
+            settings.counting.tokensPerBlock = 16
             change(&settings)
             let scheduler = FakeScheduler(behaviour: behaviour, log: log)
             let front = LoopFrontEnd(
@@ -127,9 +128,8 @@ final class FakeServer: Sendable {
                 return page.finish()
             }, notReady: ready, version: "test")
         listener = try await ServingListener(
-            address: .host("127.0.0.1", port: 0), group: group, fronts: fronts, routes: routes,
-            connectionLimit: connectionLimit,
-            connections: ConnectionCount())
+            address: address, group: group, fronts: fronts, routes: routes, connectionLimit: connectionLimit,
+            connections: ConnectionCount(), prepare: prepare)
         port = listener.localAddress?.port ?? 0
     }
 
@@ -147,9 +147,12 @@ final class FakeServer: Sendable {
 func withServer(
     behaviour: FakeScheduler.Behaviour = .init(),
     change: @escaping @Sendable (inout ServingSettings) -> Void = { _ in },
-    connectionLimit: Int = 1000, _ body: @escaping @Sendable (FakeServer) async throws -> Void
+    connectionLimit: Int = 1000, address: ListenAddress = .host("127.0.0.1", port: 0),
+    prepare: (@Sendable (any Channel) throws -> Void)? = nil,
+    _ body: @escaping @Sendable (FakeServer) async throws -> Void
 ) async throws {
-    let server = try await FakeServer(behaviour: behaviour, change: change, connectionLimit: connectionLimit)
+    let server = try await FakeServer(
+        behaviour: behaviour, change: change, connectionLimit: connectionLimit, address: address, prepare: prepare)
     do {
         try await body(server)
     } catch {

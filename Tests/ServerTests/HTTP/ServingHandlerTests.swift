@@ -277,6 +277,9 @@ import Workload
             try await eventually("something was written") { server.counters.read(.bytesWritten) > 10_000 }
             try await Task.sleep(for: .milliseconds(400))
             #expect(server.counters.read(.bytesWritten) < 8_000_000)
+            // The fleet has long done its part: a reader that takes nothing holds no replica.
+            #expect(try await server.inFlight() == 0)
+            #expect(try await server.openExchanges() == 1)
             try await server.tick()
             try await eventually("the stalled reader is closed") {
                 try await server.tick()

@@ -61,6 +61,35 @@ import Testing
         #expect(problem?.hasPrefix("dir/test.yaml:") == true)
     }
 
+    /// Whatever a file says, reading it ends in a configuration or in an error with a place.
+    @Test func mutatedFilesNeverTrap() {
+        let seed: UInt64 = 0xC0F
+        var random = TestRandom(seed: seed)
+        let whole = Array(
+            (RunningDaemon.fleets + """
+
+                time_scale: max
+                listen: { serving: ["0.0.0.0:8000", "unix:/run/t.sock"], admin: off }
+                service: { event_loops: 2, busy_wait_microseconds: 20 }
+                limits: { body_bytes: 2048 }
+                device_exporters: { dcgm: "127.0.0.1:9405" }
+                keys: [{ name: k, sha256: \(String(repeating: "ab", count: 32)) }]
+                """).utf8)
+        var read = 0
+        for _ in 0..<400 {
+            let text = String(decoding: random.mutated(whole), as: UTF8.self)
+            do {
+                _ = try DaemonConfiguration(yaml: text, file: "t.yaml")
+                read += 1
+            } catch let error as FleetError {
+                #expect(error.description.hasPrefix("t.yaml"), "seed \(seed): \(error)")
+            } catch {
+                Issue.record("seed \(seed): \(error)")
+            }
+        }
+        #expect(read > 0 && read < 400)
+    }
+
     @Test func missingFilesAreNamed() {
         #expect(throws: FleetError.self) { try DaemonConfiguration(contentsOf: "/nonexistent/trainyard.yaml") }
         let problem = #expect(throws: FleetError.self) {

@@ -6,7 +6,8 @@ import Testing
     static func parse(_ body: String, _ endpoint: GenerationEndpoint = .chat) throws -> GenerationRequest {
         var body = body
         return try body.withUTF8 {
-            try GenerationRequest(endpoint: endpoint, body: UnsafeRawBufferPointer($0), tokensPerBlock: 16)
+            try GenerationRequest(
+                endpoint: endpoint, body: UnsafeRawBufferPointer($0), counting: TokenCounting(tokensPerBlock: 16))
         }
     }
 
@@ -131,7 +132,8 @@ import Testing
             let bytes = random.mutated(Array(text.utf8))
             bytes.withUnsafeBytes { raw in
                 do throws(APIError) {
-                    let request = try GenerationRequest(endpoint: endpoint, body: raw, tokensPerBlock: 16)
+                    let request = try GenerationRequest(
+                        endpoint: endpoint, body: raw, counting: TokenCounting(tokensPerBlock: 16))
                     accepted += 1
                     #expect(!request.prompts.isEmpty && request.prompts.allSatisfy { $0.tokens > 0 })
                 } catch {

@@ -88,7 +88,7 @@ import Testing
             bytes += writer.writeToken(index, choice: 0, plan: plan, textBytes: bytes, usage: usage, to: &buffer)
         }
         writer.writeClosing(choice: 0, plan: plan, usage: usage, to: &buffer)
-        writer.writeEnd(usage: usage, to: &buffer)
+        writer.writeEnd(plans: [plan], usage: usage, to: &buffer)
         var text = ""
         var events: [[String: Any]] = []
         let lines = String(buffer: buffer).components(separatedBy: "\n\n").filter { !$0.isEmpty }
