@@ -99,6 +99,7 @@ public struct SimulationReport: Codable, Sendable, Equatable {
     public var e2eSeconds: Latency
     public var queueSeconds: Latency
     public var goodput: Goodput
+    public var stability: String?
     public var cost: Cost
     public var energy: Energy
     public var carbon: Carbon
@@ -129,8 +130,10 @@ public struct RunSubject: Sendable, Equatable {
     public var seed: UInt64
     public var grade: Grade
     public var assumptions: [String]
+    public var stability: String?
 
-    public init(workload: String, seed: UInt64, grade: Grade, assumptions: [String]) {
+    public init(workload: String, seed: UInt64, grade: Grade, assumptions: [String], stability: String? = nil) {
+        self.stability = stability
         self.workload = workload
         self.seed = seed
         self.grade = grade
@@ -170,6 +173,7 @@ extension SimulationReport {
             requestsPerSecond: seconds > 0 ? Double(tally.metBoth) / seconds : 0,
             fraction: tally.offered > 0 ? Double(tally.metBoth) / Double(tally.offered) : 0)
         let usd = settlement.microDollars.map { Double($0) / 1e6 }
+        stability = subject.stability
         cost = Cost(
             usdPerHour: account.microDollarsPerHour.map { Double($0) / 1e6 }, usd: usd,
             usdPerMillionOutputTokens: perUnit(usd, outputs, scale: 1e6),

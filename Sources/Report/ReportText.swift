@@ -104,6 +104,7 @@ public struct ReportText: Sendable {
         var cells = ["promise", ""] + sides.map { $0.keepsPromise ? "kept" : "broken" }
         if sides.count == 2 { cells.append("") }
         table.add(cells)
+        row("state", "") { $0.stability ?? "-" }
         figure("goodput", "requests/s") { $0.goodput.requestsPerSecond }
         row("requests in promise", "%") { NumberText.fixed($0.goodput.fraction * 100, decimals: 2) }
     }

@@ -10,6 +10,7 @@ import Report
 import Simulator
 import StepModel
 import Workload
+import Yard
 
 /// Runs one side of a simulation or comparison.
 struct FleetRun: Sendable {
@@ -87,9 +88,21 @@ struct FleetRun: Sendable {
         case .overloaded:
             sentences.append("overloaded: the backlog grew throughout, so latencies only say how long the run was")
         }
+        let transfers = result.counters.transfers
+        if transfers.transfers > 0 {
+            let count = Double(transfers.transfers)
+            sentences.append(
+                String(
+                    format: "KV of %lld prompts went from prefill to decode, %.1f GB: %.2f ms on the way in the mean, "
+                        + "%.2f ms at most, after %.2f ms of waiting for a place", transfers.transfers,
+                    Double(transfers.bytes) * 1e-9, Double(transfers.crossingNanoseconds) * 1e-6 / count,
+                    Double(transfers.longestCrossingNanoseconds) * 1e-6,
+                    Double(transfers.placeWaitNanoseconds) * 1e-6 / count))
+        }
         return RunSubject(
             workload: workload.description.description, seed: seed,
-            grade: Grade(rawValue: provenance.grade.rawValue) ?? .assumed, assumptions: sentences)
+            grade: Grade(rawValue: provenance.grade.rawValue) ?? .assumed, assumptions: sentences,
+            stability: result.stability.rawValue)
     }
 
     // MARK: Sizing

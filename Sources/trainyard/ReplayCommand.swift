@@ -20,7 +20,9 @@ struct ReplayCommand: ParsableCommand {
             so prefix caches start and stay empty.
 
             With --decisions, the placement decisions that `simulate --decisions` wrote are made again on the same --fleet and \
-            compared one by one; --what-if names another policy and prints the regret of the one that was used.
+            compared one by one; --what-if names another policy and prints the regret of the one that was used: at each decision, \
+            by what both replicas' step tables predicted then; of the largest of these alone, simulated again with one request \
+            moved; and with the other policy in charge of everything.
             """)
 
     @Option(help: "The ledger's database.")
@@ -31,6 +33,12 @@ struct ReplayCommand: ParsableCommand {
 
     @Option(help: "With --decisions: another placement policy, to see what it would have made of the same requests.")
     var whatIf: String?
+
+    @Option(help: "With --what-if: write the regret of each decision to this CSV file.")
+    var regret: String?
+
+    @Option(help: "With --what-if: decisions with the largest predicted regret to simulate again, each on its own.")
+    var resimulate = 5
 
     @Option(name: .customLong("run"), help: "A run's number, as `trainyard ledger` shows it. Default: the last run.")
     var runNumber: UInt64?
@@ -62,13 +70,16 @@ struct ReplayCommand: ParsableCommand {
         }
         if decisions != nil && fleet == nil { throw ValidationError("--decisions needs the --fleet that made them") }
         if decisions == nil && whatIf != nil { throw ValidationError("--what-if goes with --decisions") }
+        if regret != nil && whatIf == nil { throw ValidationError("--regret goes with --what-if") }
+        if !(0...10_000).contains(resimulate) { throw ValidationError("--resimulate takes 0 to 10000") }
     }
 
     func run() throws {
         if let decisions, let fleet {
             let plan = try FleetSpecification(contentsOf: fleet).plan(catalog: .builtIn, calibration: .builtIn)
-            let (text, isFaithful) = try DecisionReplayRun(path: decisions, plan: plan, seed: seed, whatIf: whatIf)
-                .run()
+            let (text, isFaithful) = try DecisionReplayRun(
+                path: decisions, plan: plan, seed: seed, whatIf: whatIf, resimulated: resimulate, regretFile: regret
+            ).run()
             FileHandle.standardOutput.write(Data(text.utf8))
             if !isFaithful { throw ExitCode(1) }
             return

@@ -22,6 +22,7 @@ struct Trainyard: AsyncParsableCommand {
             LoadCommand.self,
             LedgerCommand.self,
             ReplayCommand.self,
+            SweepCommand.self,
         ]
     )
 

@@ -36,9 +36,14 @@ import Testing
             #expect(words.count > 5 && words[1] == words[5], "all decisions agree: \(same.output)")
 
             let regret = try Product.trainyard.run([
-                "replay", "--decisions", log.path, "--fleet", fleet.path, "--what-if", "least-loaded",
+                "replay", "--decisions", log.path, "--fleet", fleet.path, "--what-if", "least-loaded", "--regret",
+                scratch.file("regret.csv").path,
             ])
-            #expect(regret.status == 0 && regret.output.contains("regret of round-robin against least-loaded"))
+            #expect(
+                regret.status == 0 && regret.output.contains("least-loaded takes another replica than round-robin at"))
+            #expect(regret.output.contains("in charge: least-loaded instead of round-robin from the start"))
+            let rows = try String(contentsOf: scratch.file("regret.csv"), encoding: .utf8).split(separator: "\n")
+            #expect(rows.count > 1000 && rows[0].hasPrefix("cell,request,at_s,replica,alternative"))
 
             let other = try scratch.write(Self.fleet.replacing("PLACEMENT", with: "random"), to: "other.yaml")
             let differs = try Product.trainyard.run(["replay", "--decisions", log.path, "--fleet", other.path])
