@@ -54,6 +54,7 @@ extension Cell {
         placements &+= 1
         states[chosen].requests += 1
         states[chosen].tokens += heldTokens(request.promptTokens, of: tokens)
+        if decodeSide == nil { states[chosen].outputTokens += Int64(tokens - request.promptTokens) }
         states[chosen].lastPlacement = placements
         currentLoad.placedRequests += 1
         currentLoad.placedTokens += Int64(tokens)
@@ -113,11 +114,12 @@ extension Cell {
         }
         assert(entry.place == Int32(replica))
         if states[replica].isDecodeSide {
-            unreserve(tokens: entry.tokens, on: replica)
+            unreserve(tokens: entry.tokens, promptTokens: completion.promptTokens, on: replica)
         } else {
             let held = heldTokens(completion.promptTokens, of: entry.tokens)
             states[replica].requests -= 1
             states[replica].tokens -= held
+            if decodeSide == nil { states[replica].outputTokens -= Int64(entry.tokens - completion.promptTokens) }
             decodeSide?.promptTokens -= held
             if states[replica].phase == .ready { currentLoad.freePlaces += 1 }
             refresh(replica)

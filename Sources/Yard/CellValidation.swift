@@ -74,6 +74,15 @@ extension CellConfiguration {
             throw CellConfigurationError(
                 description: "a cell with a transfer needs pools that prefill, pools that decode, and no others")
         }
+        for pool in pools {
+            switch pool.replica.stack {
+            case .mixed, .phased: break
+            case .sarathi, .vllmV0:
+                throw CellConfigurationError(
+                    description:
+                        "pool '\(pool.name)' schedules as \(pool.replica.stack), which cannot hand prompts over")
+            }
+        }
         if transfer.bytesPerToken < 1 || transfer.latencyNanoseconds < 0 {
             throw CellConfigurationError(
                 description:

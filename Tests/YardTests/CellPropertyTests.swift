@@ -83,6 +83,7 @@ import Workload
                 #expect(completion.outputTokens == asked[completion.requestID]?.outputTokens)
             }
             #expect(cell.load.outstandingTokens == 0 && cell.inFlight.count == 0)
+            #expect((0..<5).allSatisfy { cell.states[$0].tokens == 0 && cell.states[$0].outputTokens == 0 })
             let counters = cell.counters
             #expect(counters.submitted == counters.finished + counters.cancelled + counters.failed + counters.refused)
         }
@@ -94,6 +95,7 @@ import Workload
         #expect(Int(cell.load.placedRequests) == states.reduce(0) { $0 + Int($1.requests) }, "\(place)")
         #expect(cell.load.placedTokens == states.reduce(0) { $0 + $1.tokens }, "\(place)")
         #expect(Int(cell.load.acceptingReplicas) == states.filter(\.accepts).count, "\(place)")
+        #expect(states.allSatisfy { $0.outputTokens >= 0 && $0.outputTokens <= $0.tokens }, "\(place)")
         let places = states.filter { $0.phase == .ready }.reduce(0) { $0 + Int($1.requestLimit - $1.requests) }
         #expect(Int(cell.load.freePlaces) == places, "\(place)")
         #expect(

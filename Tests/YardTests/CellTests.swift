@@ -121,6 +121,30 @@ import Workload
         }
     }
 
+    /// What a place's replicas used, one after the other, is counted once each: time, steps and energy.
+    @Test func failuresKeepWhatWasUsed() throws {
+        let cell = try YardFixture.cell(replicas: 1)
+        var sink = CollectingSink()
+        var once = ReplicaUsage()
+        for round in 1...3 as ClosedRange<Int64> {
+            let now = round * 1_000_000_000
+            var request = Request(id: UInt64(round), arrivalNanoseconds: now, promptTokens: 100, outputTokens: 7)
+            request.prefix.session = 1
+            cell.submit(request, into: &sink)
+            cell.finish(into: &sink)
+            let usage = cell.usage(ofReplica: 0)
+            if round == 1 { once = usage }
+            #expect(once.steps == 7 && once.activeNanojoules == 106)
+            #expect(usage.steps == Int64(round) * once.steps)
+            #expect(usage.busyPicoseconds == Int128(round) * once.busyPicoseconds)
+            #expect(usage.activeNanojoules == Int128(round) * once.activeNanojoules)
+            cell.order(.fail(.fail), replica: 0, at: now + 500_000_000)
+            #expect(cell.usage(ofReplica: 0) == usage)
+            cell.order(.restore, replica: 0, at: now + 600_000_000)
+        }
+        #expect(sink.completions.count == 3)
+    }
+
     @Test func aCancelledRequestEndsOnce() throws {
         let cell = try YardFixture.cell(replicas: 1, sequences: 1, queueLimit: 1)
         var sink = CollectingSink()

@@ -153,7 +153,10 @@ import Workload
         }
         #expect(cell.load.outstandingTokens == 0 && cell.inFlight.count == 0 && cell.handovers == 0, "\(place)")
         #expect(cell.decodeSide?.placedTokens == 0 && cell.decodeSide?.promptTokens == 0, "\(place)")
-        #expect((0..<6).allSatisfy { cell.states[$0].requests == 0 && cell.states[$0].tokens == 0 }, "\(place)")
+        #expect(
+            (0..<6).allSatisfy {
+                cell.states[$0].requests == 0 && cell.states[$0].tokens == 0 && cell.states[$0].outputTokens == 0
+            }, "\(place)")
         let counters = cell.counters
         #expect(
             counters.submitted == counters.finished + counters.cancelled + counters.failed + counters.refused,
@@ -217,6 +220,7 @@ import Workload
                 "pools that prefill, pools that decode, and no others"))
         #expect(problem { $0.pools.removeLast() }.contains("pools that prefill, pools that decode"))
         #expect(problem { $0.pools[1].transferBytesPerSecond = 0 }.contains("pool 'decode' has no bandwidth"))
+        #expect(problem { $0.pools[0].replica.stack = .vllmV0 }.contains("cannot hand prompts over"))
         let weightless = problem { $0.transfer = KVTransferRules(bytesPerToken: 0, latencyNanoseconds: 0) }
         #expect(weightless.contains("at least 1 byte"))
     }

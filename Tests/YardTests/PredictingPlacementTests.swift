@@ -199,4 +199,20 @@ import Workload
             #expect(abs(energy - predicted.addedNanojoules) <= 1)
         }
     }
+
+    /// Behind a queue, the prediction is of the right size: long prompts wait their prefill, not a step for each token.
+    @Test(arguments: [5, 12, 40]) func predictionsBehindAQueueAreOfTheRightSize(ahead: Int) throws {
+        let cell = try YardFixture.cell(replicas: 1, queueLimit: 100)
+        var sink = CollectingSink()
+        for index in 0..<ahead { cell.submit(request(UInt64(index), at: 0, prompt: 1500, output: 60), at: 0) }
+        cell.advance(until: 20_000, into: &sink)
+        let asked = request(1000, at: 20_001, prompt: 1500, output: 60)
+        let predicted = PlacementPredictor(pool: cell.configuration.pools[0]).predict(
+            asked, load: cell.load(ofReplica: 0), state: cell.states[0], cachedTokens: 0)
+        cell.submit(asked, into: &sink)
+        cell.finish(into: &sink)
+        let done = try #require(sink.completions.first { $0.requestID == 1000 })
+        let ratio = Double(predicted.ttftPicoseconds) / Double((done.firstTokenNanoseconds - 20_001) * 1000)
+        #expect(ratio > 0.5 && ratio < 2, "predicted \(ratio) of what it was, behind \(ahead)")
+    }
 }

@@ -83,7 +83,10 @@ extension Cell {
             return nil
         }
         leavePrefill(handover.request, replica: Int(handover.source))
-        if handover.destination >= 0 { unreserve(tokens: tokens, on: Int(handover.destination)) }
+        if handover.destination >= 0 {
+            unreserve(
+                tokens: tokens, promptTokens: handover.request.promptTokens, on: Int(handover.destination))
+        }
         let removed = inFlight.remove(requestID)
         assert(removed != nil)
         currentLoad.placedRequests -= 1
@@ -96,10 +99,10 @@ extension Cell {
     func recallHandovers(from replica: Int) {
         guard let recalled = desk?.recall(from: replica) else { return }
         for requestID in recalled {
-            guard let entry = inFlight.find(requestID) else {
+            guard let entry = inFlight.find(requestID), let handover = desk?[requestID] else {
                 preconditionFailure("request \(requestID) crosses unknown")
             }
-            unreserve(tokens: entry.tokens, on: replica)
+            unreserve(tokens: entry.tokens, promptTokens: handover.request.promptTokens, on: replica)
         }
     }
 
@@ -108,14 +111,16 @@ extension Cell {
         placements &+= 1
         states[replica].requests += 1
         states[replica].tokens += Int64(entry.tokens)
+        states[replica].outputTokens += Int64(entry.tokens - request.promptTokens)
         states[replica].lastPlacement = placements
         side.placedTokens += Int64(entry.tokens)
         side.refresh(replica, states[replica])
     }
 
-    func unreserve(tokens: Int32, on replica: Int) {
+    func unreserve(tokens: Int32, promptTokens: Int32, on replica: Int) {
         states[replica].requests -= 1
         states[replica].tokens -= Int64(tokens)
+        states[replica].outputTokens -= Int64(tokens - promptTokens)
         decodeSide?.placedTokens -= Int64(tokens)
         decodeSide?.refresh(replica, states[replica])
     }

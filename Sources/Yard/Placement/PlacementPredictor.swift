@@ -73,8 +73,10 @@ struct PlacementPredictor {
             takesOver ? nothing : prefill(tokens: request.promptTokens - cachedTokens, contextTokens: cachedTokens)
         if configuration.role == .prefillOnly { return prefillOnly(own, load: load) }
         var ttft = takesOver ? step.picoseconds : own.picoseconds
-        if load.waitingPromptTokens > 0 && !takesOver {
-            let queued = Int32(clamping: load.waitingPromptTokens)
+        // What is left to do beyond all output of the present requests is prompts that are running now.
+        let prompts = max(load.waitingPromptTokens, load.outstandingTokens - state.outputTokens)
+        if prompts > 0 && !takesOver {
+            let queued = Int32(clamping: prompts)
             ttft += prefill(tokens: queued, contextTokens: 0).picoseconds
         }
         // The step that is running now ends, on average, after half of it.
@@ -82,8 +84,10 @@ struct PlacementPredictor {
             ttft += decodeStep(sequences: load.runningRequests, contextTokens: context).picoseconds / 2
         }
         if present >= slots {
-            // Sequences end evenly over the steps that the present ones still need.
-            let stepsLeft = load.outstandingTokens / Int64(max(present, 1))
+            // Sequences end evenly over the steps that the present ones still need: one for each token of output, and
+            // none for those of prompts, which are in the sum above.
+            let outputs = min(max(0, load.outstandingTokens - load.waitingPromptTokens), state.outputTokens)
+            let stepsLeft = outputs / Int64(max(present, 1))
             ttft += Int64(present - slots + 1) * stepsLeft * step.picoseconds / Int64(slots)
         }
         let without = present == 0 ? idle(for: step) : decodeStep(sequences: max(1, batch - 1), contextTokens: context)

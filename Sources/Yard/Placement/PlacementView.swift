@@ -15,6 +15,8 @@ struct ReplicaState: BitwiseCopyable {
     /// Prompt plus output tokens of these requests: moves only when one is placed or ends, so that a decision does not
     /// depend on how far the replica has been stepped inside a stretch of unchanged decoding.
     var tokens: Int64 = 0
+    /// Of these the output tokens; 0 on a replica that only prefills.
+    var outputTokens: Int64 = 0
     /// Number of the last placement; replicas that are equal otherwise take turns by it.
     var lastPlacement: UInt32
     var pool: UInt16
