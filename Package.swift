@@ -117,6 +117,7 @@ let package = Package(
         .executable(name: "trainyardd", targets: ["trainyardd"]),
         .library(name: "TrainyardCore", targets: ["WaitFree", "Engine", "Yard", "Simulator"]),
         .library(name: "TrainyardEngine", targets: ["Engine", "StepModel", "Workload", "Conformance"]),
+        .library(name: "TrainyardFleet", targets: ["Fleet", "Catalog", "StepModel", "Workload"]),
         .library(name: "TrainyardWaitFree", targets: ["WaitFree", "HostTopology"]),
         .library(name: "TrainyardYard", targets: ["Yard"]),
     ],
