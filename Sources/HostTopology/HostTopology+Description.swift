@@ -12,7 +12,7 @@ extension HostTopology: CustomStringConvertible {
             parts.append("distances \(row)")
             lines.append("node \(node.number): \(parts.joined(separator: ", "))")
         }
-        for interface in interfaces { lines.append("interface \(interface.name): node \(interface.node)") }
+        for interface in interfaces { lines.append("interface \(interface)") }
         for note in notes { lines.append("note: \(note)") }
         return lines.joined(separator: "\n")
     }
@@ -53,5 +53,16 @@ extension HostTopology: CustomStringConvertible {
             return "node \(placement.node), \(error)"
         }
         return "node \(placement.node), \(bound), \(answer.text)"
+    }
+}
+
+extension HostTopology.Interface: CustomStringConvertible {
+    /// The name and what is known, such as `eth0: node 1, queues on CPUs 2-3`.
+    public var description: String {
+        var parts: [String] = []
+        if let node { parts.append("node \(node)") }
+        if !queueCPUs.isEmpty { parts.append("queues on CPUs \(CPUList.format(Array(Set(queueCPUs))))") }
+        if !isUp { parts.append("not up") }
+        return "\(name): \(parts.joined(separator: ", "))"
     }
 }

@@ -17,6 +17,17 @@ public struct HostTopology: Sendable, Equatable {
         public var mayHoldMemory: Bool
         /// Relative cost of memory, by node number, as the firmware gives it: 10 is local, 21 is 2.1 times that.
         public var distances: [Int: Int]
+
+        /// - Parameters: as the properties.
+        public init(
+            number: Int, cpus: [Int], memoryBytes: Int64?, mayHoldMemory: Bool, distances: [Int: Int]
+        ) {
+            self.number = number
+            self.cpus = cpus
+            self.memoryBytes = memoryBytes
+            self.mayHoldMemory = mayHoldMemory
+            self.distances = distances
+        }
     }
 
     /// Nodes in rising order of number; never empty.
@@ -24,17 +35,29 @@ public struct HostTopology: Sendable, Equatable {
     /// Processors that share a core, as far as this process may use them; each in rising order. A processor that is
     /// alone is in it too.
     public var cores: [[Int]]
-    /// Network interfaces with the node that their device hangs on; only those of which it is known.
+    /// Network interfaces of which it is known near which memory or processors they are.
     public var interfaces: [Interface]
     /// What was missing or restricted, in sentences.
     public var notes: [String]
 
-    /// A network interface and its node.
+    /// A network interface and what it is near to.
     public struct Interface: Sendable, Equatable {
         /// The kernel's name, such as `eth0`.
         public var name: String
-        /// Node of its device.
-        public var node: Int
+        /// Node of its device; nil when the firmware does not tell.
+        public var node: Int?
+        /// Processors that its queues interrupt, in the order of the interrupts' numbers.
+        public var queueCPUs: [Int] = []
+        /// Whether the kernel says that it is up.
+        public var isUp = true
+
+        /// - Parameters: as the properties.
+        public init(name: String, node: Int?, queueCPUs: [Int] = [], isUp: Bool = true) {
+            self.name = name
+            self.node = node
+            self.queueCPUs = queueCPUs
+            self.isUp = isUp
+        }
     }
 
     /// Processors that this process may run on, in rising order.
@@ -59,7 +82,8 @@ public struct HostTopology: Sendable, Equatable {
         self = reader.read()
     }
 
-    init(nodes: [Node], cores: [[Int]], interfaces: [Interface], notes: [String]) {
+    /// A host as described.
+    public init(nodes: [Node], cores: [[Int]], interfaces: [Interface], notes: [String]) {
         precondition(!nodes.isEmpty, "a host has a node")
         self.nodes = nodes
         self.cores = cores

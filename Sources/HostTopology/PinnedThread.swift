@@ -77,6 +77,16 @@ public final class PinnedThread: Sendable {
         chost_thread_join(thread)
     }
 
+    /// Binds a thread that exists already, the calling one, to the processors of a place.
+    /// - Throws: when it may not run there.
+    public static func bindCallingThread(to placement: ThreadPlacement) throws(StartError) {
+        let cpus = placement.cpus.map(Int32.init)
+        let code = chost_set_current_thread_cpus(cpus, Int32(cpus.count))
+        if code != 0 {
+            throw StartError(attempt: "bind a thread to CPUs \(CPUList.format(placement.cpus))", code: code)
+        }
+    }
+
     /// The processor that the calling thread runs on now; nil when the kernel does not tell.
     public static var currentCPU: Int? {
         let cpu = chost_current_cpu()

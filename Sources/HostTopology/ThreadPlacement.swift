@@ -24,19 +24,36 @@ extension HostTopology {
     /// Nodes on which this process may not have memory are used last. The result depends only on the topology and the
     /// count.
     public func placements(forThreads count: Int) -> [ThreadPlacement] {
+        placements(forThreads: count, reserved: [:])
+    }
+
+    /// The same, with processors left free for others.
+    ///
+    /// - Parameter reserved: by node, how many of the last of `cpusByCore` no thread is placed on. When there are not
+    ///   enough for all nobody is pinned.
+    func placements(forThreads count: Int, reserved: [Int: Int]) -> [ThreadPlacement] {
         precondition(count >= 0, "\(count) threads to place")
         let nodes = nodes.filter { !$0.cpus.isEmpty }
         let preferred = nodes.filter(\.mayHoldMemory).isEmpty ? nodes : nodes.filter(\.mayHoldMemory)
-        let usable = preferred.reduce(0) { $0 + $1.cpus.count } >= count ? preferred : nodes
-        let pins = usable.reduce(0) { $0 + $1.cpus.count } >= count
+        func free(_ nodes: [Node]) -> Int {
+            nodes.reduce(0) { $0 + max(0, $1.cpus.count - reserved[$1.number, default: 0]) }
+        }
+        let usable = free(preferred) >= count ? preferred : nodes
+        let pins = free(usable) >= count
         let order = usable.map { cpusByCore($0) }
         var placed = [Int](repeating: 0, count: usable.count)
         return (0..<count).map { _ in
-            // The node where a further thread makes the least crowd: (placed + 1) / cpus, compared without division.
-            var best = 0
-            for index in 1..<max(1, usable.count)
-            where (placed[index] + 1) * usable[best].cpus.count < (placed[best] + 1) * usable[index].cpus.count {
-                best = index
+            // The node where a further thread makes the least crowd: (busy + 1) / cpus, compared without division. One
+            // that is full is passed over while threads are pinned.
+            var best = -1
+            var leastBusy = 0
+            for (index, node) in usable.enumerated() {
+                let busy = placed[index] + reserved[node.number, default: 0]
+                if pins && busy >= node.cpus.count { continue }
+                if best < 0 || (busy + 1) * usable[best].cpus.count < (leastBusy + 1) * node.cpus.count {
+                    best = index
+                    leastBusy = busy
+                }
             }
             let cpus = pins ? [order[best][placed[best]]] : usable[best].cpus
             placed[best] += 1
@@ -45,7 +62,7 @@ extension HostTopology {
     }
 
     /// Processors of a node: the first of each core, then the second ones.
-    private func cpusByCore(_ node: Node) -> [Int] {
+    func cpusByCore(_ node: Node) -> [Int] {
         let local = cores.map { $0.filter(node.cpus.contains) }
         let depth = local.map(\.count).max() ?? 0
         return (0..<depth).flatMap { level in local.compactMap { level < $0.count ? $0[level] : nil } }

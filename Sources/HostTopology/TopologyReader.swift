@@ -118,11 +118,26 @@ struct TopologyReader {
         return cores
     }
 
+    /// Interfaces that hang on a device. A virtio device hangs below the PCI function that has the node and the
+    /// interrupts.
     private func interfaces() -> [HostTopology.Interface] {
         let folder = root + "/sys/class/net"
         return TextFile.names(in: folder).compactMap { name in
-            guard let node = TextFile.number("\(folder)/\(name)/device/numa_node"), node >= 0 else { return nil }
-            return HostTopology.Interface(name: name, node: node)
+            let devices = ["\(folder)/\(name)/device", "\(folder)/\(name)/device/.."]
+            let node = devices.lazy.compactMap { TextFile.number("\($0)/numa_node") }.first { $0 >= 0 }
+            let queues = devices.lazy.map { queueCPUs(ofDevice: $0) }.first { !$0.isEmpty } ?? []
+            if node == nil && queues.isEmpty { return nil }
+            let state = TextFile.read("\(folder)/\(name)/operstate")?.split(whereSeparator: \.isWhitespace).first
+            return HostTopology.Interface(name: name, node: node, queueCPUs: queues, isUp: state == "up")
+        }
+    }
+
+    /// The first processor to which each interrupt of a device goes (Documentation/core-api/irq/irq-affinity.rst).
+    private func queueCPUs(ofDevice device: String) -> [Int] {
+        TextFile.names(in: device + "/msi_irqs").compactMap { Int($0) }.sorted().compactMap { interrupt in
+            let folder = "\(root)/proc/irq/\(interrupt)"
+            return ["effective_affinity_list", "smp_affinity_list"].lazy
+                .compactMap { TextFile.read("\(folder)/\($0)").flatMap { CPUList.parse($0)?.first } }.first
         }
     }
 

@@ -70,6 +70,13 @@ final class DaemonParts: Sendable {
         let limits = plan.tenantLimits
         let schedulers = Mutex<[NIOLoopBound<LiveScheduler>]>([])
         fronts = try await FrontEndTable(loops: loops) { index, loop in
+            if let place = places.eventLoops[index] {
+                do throws(PinnedThread.StartError) {
+                    try PinnedThread.bindCallingThread(to: place)
+                } catch {
+                    logger.warning("event loop \(index) runs anywhere: \(error)")
+                }
+            }
             let scheduler = LiveScheduler(
                 number: index, fleet: fleet, baseline: baseline, limits: limits, waker: wakers[index],
                 seed: configuration.seed)

@@ -6,13 +6,20 @@ import Foundation
 final class FixtureHost {
     let root: String
 
-    init(_ files: [String: String]) throws {
+    /// - Parameter links: symbolic links by path, with what they say.
+    init(_ files: [String: String], links: [String: String] = [:]) throws {
         root = NSTemporaryDirectory() + "topology-\(UUID().uuidString)"
         for (path, text) in files {
             let file = URL(fileURLWithPath: "\(root)/\(path)")
             try FileManager.default.createDirectory(
                 at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
             try text.write(to: file, atomically: false, encoding: .utf8)
+        }
+        for (path, target) in links {
+            let link = URL(fileURLWithPath: "\(root)/\(path)")
+            try FileManager.default.createDirectory(
+                at: link.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try FileManager.default.createSymbolicLink(atPath: link.path, withDestinationPath: target)
         }
     }
 
@@ -36,6 +43,7 @@ final class FixtureHost {
             "sys/devices/system/node/node1/meminfo": "Node 1 MemTotal:       32768 kB\n",
             "proc/self/status": "Name:\tx\nMems_allowed:\t3\nMems_allowed_list:\t0-1\n",
             "sys/class/net/eth0/device/numa_node": "1\n",
+            "sys/class/net/eth0/operstate": "up\n",
             "sys/class/net/eth1/device/numa_node": "-1\n",
             "sys/class/net/lo/mtu": "65536\n",
         ]

@@ -6,20 +6,26 @@ import Fleet
 import HostTopology
 import Yard
 
-/// A place for the thread and the rings of every cell of both sides.
+/// A place for the thread and the rings of every cell of both sides, and for the event loops.
 ///
-/// Event loops are counted, so that processors are left for them, and are not bound. When there are more threads than
-/// processors no cell is pinned; each is bound to the processors of its node.
+/// Processors are left for the event loops; these go near the network interface, where the kernel tells it. When there
+/// are more threads than processors no cell is pinned; each is bound to the processors of its node.
 struct CellPlacements: Sendable {
     /// Of the fleet's cells, by number.
     let fleet: [ThreadPlacement]
     /// Of the baseline's cells, by number.
     let baseline: [ThreadPlacement]
+    /// Of the event loops; nil for one that may run anywhere.
+    let eventLoops: [ThreadPlacement?]
+    /// Why event loops are where they are.
+    let reason: String
 
     init(fleetCells: Int, baselineCells: Int, eventLoops: Int, host: HostTopology) {
-        let places = host.placements(forThreads: fleetCells + baselineCells + eventLoops)
-        fleet = Array(places.prefix(fleetCells))
-        baseline = Array(places.dropFirst(fleetCells).prefix(baselineCells))
+        let places = host.placements(forThreads: fleetCells + baselineCells, besideFrontEnds: eventLoops)
+        fleet = Array(places.threads.prefix(fleetCells))
+        baseline = Array(places.threads.dropFirst(fleetCells))
+        self.eventLoops = places.frontEnds
+        reason = places.reason
     }
 }
 
@@ -35,11 +41,20 @@ extension DaemonPlan {
     /// The host, and for each cell its thread, its pools and where the pages of its rings are when they are made as the
     /// daemon makes them, one line each. For `--topology`.
     public var topology: [String] {
-        let host = HostTopology.current()
+        topology(of: .current())
+    }
+
+    /// The same for a host that this may not be; rings are tried out here.
+    func topology(of host: HostTopology) -> [String] {
         let places = placements(on: host)
         let loops = configuration.service.eventLoops
         var lines = host.description.split(separator: "\n").map(String.init)
-        lines.append("\(loops) event loops (front ends), not bound to processors")
+        lines.append("\(loops) event loops (front ends) \(places.reason)")
+        for (number, place) in places.eventLoops.enumerated() {
+            guard let place else { continue }
+            let list = place.cpus.map(String.init).joined(separator: ",")
+            lines.append("event loop \(number): bound to CPUs \(list) of node \(place.node)")
+        }
         let sides = [("fleet", fleet, places.fleet)] + (baseline.map { [("baseline", $0, places.baseline)] } ?? [])
         for (title, plan, threads) in sides {
             let rings: [String]
