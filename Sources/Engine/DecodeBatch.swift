@@ -35,6 +35,13 @@ struct DecodeBatch: ~Copyable {
 
     deinit { residues.deallocate() }
 
+    /// Asks for what a change of the batch reads (`Foresight`).
+    func askForParts() {
+        finish.ask()
+        if tracksLongest { longest.ask() }
+        Replica.ask(for: UnsafeRawPointer(residues), byteCount: Int(blockTokens) * MemoryLayout<Int32>.stride)
+    }
+
     var contextTokens: Int64 {
         @inline(__always) get { keySum &+ Int64(count) &* epoch }
     }

@@ -28,6 +28,9 @@ struct FinishHeap: ~Copyable {
 
     deinit { base.deallocate() }
 
+    /// Asks for its first entries (`Foresight`).
+    func ask() { Replica.ask(for: UnsafeRawPointer(base), byteCount: min(count, 8) * MemoryLayout<Entry>.stride) }
+
     /// - Precondition: not empty.
     var first: Entry {
         @inline(__always) get { base[0] }

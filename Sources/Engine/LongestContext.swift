@@ -25,6 +25,9 @@ struct LongestContext: ~Copyable {
 
     deinit { base.deallocate() }
 
+    /// Asks for its first entries (`Foresight`).
+    func ask() { Replica.ask(for: UnsafeRawPointer(base), byteCount: min(count, 8) * MemoryLayout<Entry>.stride) }
+
     /// - Parameter live: sequences in the batch, this one included.
     mutating func insert(slot: SlotIndex, live: Int, slots: UnsafeMutablePointer<SequenceSlot>) {
         if count >= 2 * live + 8 { dropStale(slots) }

@@ -71,6 +71,19 @@ struct PrefixCache: ~Copyable {
         links.deallocate()
     }
 
+    /// Asks for what is read whichever prompt comes: the queue's two ends and the next free places (`Foresight`).
+    func askForParts() {
+        ask(oldest)
+        ask(newest)
+        ask(free)
+        if freeLink >= 0 { Replica.ask(for: UnsafeRawPointer(links + Int(freeLink)), byteCount: 1) }
+    }
+
+    @inline(__always) private func ask(_ index: Int32) {
+        guard index >= 0 else { return }
+        Replica.ask(for: UnsafeRawPointer(segments + Int(index)), byteCount: MemoryLayout<PrefixSegment>.stride)
+    }
+
     // MARK: Finding
 
     @inline(__always) func find(_ key: UInt64) -> Int32 {

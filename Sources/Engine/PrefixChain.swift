@@ -30,6 +30,8 @@ struct PrefixChain {
     private let sessionKey: UInt64
     private let sessionBlocks: Int32
 
+    /// Inlined, so that a request is read where it lies: a few of its words instead of a copy of all.
+    @inline(__always)
     init(_ request: Request, blockTokens: Int32, caching: ReplicaConfiguration.PrefixCaching, rank: UInt8 = 0) {
         let prefix = request.prefix
         self.blockTokens = blockTokens

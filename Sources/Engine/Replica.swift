@@ -17,18 +17,23 @@ public import Workload
 /// A replica belongs to one thread at a time.
 public final class Replica {
     public let number: Int32
-    public let configuration: ReplicaConfiguration
-    public let table: StepTable
-    private let core: UnsafeMutablePointer<ReplicaCore>
+    let core: UnsafeMutablePointer<ReplicaCore>
+    private let program: ReplicaProgram
+
+    public var configuration: ReplicaConfiguration { program.configuration }
+    public var table: StepTable { program.table }
+
+    /// A replica that shares its program with others.
+    public init(number: Int32, program: ReplicaProgram) {
+        self.number = number
+        self.program = program
+        core = .allocate(capacity: 1)
+        core.initialize(to: ReplicaCore(number: number, program: program))
+    }
 
     /// - Precondition: `configuration.problem` is nil.
-    public init(number: Int32, configuration: ReplicaConfiguration, table: StepTable) {
-        if let problem = configuration.problem { preconditionFailure(problem) }
-        self.number = number
-        self.configuration = configuration
-        self.table = table
-        core = .allocate(capacity: 1)
-        core.initialize(to: ReplicaCore(number: number, configuration: configuration, table: table))
+    public convenience init(number: Int32, configuration: ReplicaConfiguration, table: StepTable) {
+        self.init(number: number, program: ReplicaProgram(configuration: configuration, table: table))
     }
 
     deinit {
@@ -56,6 +61,11 @@ public final class Replica {
     /// Does everything that happens at or before a time, and tells the sink.
     public func advance<Sink: OutcomeSink>(until nowNanoseconds: Int64, into sink: inout Sink) {
         core.pointee.advance(until: nowNanoseconds, into: &sink)
+    }
+
+    /// The same, into a buffer, for which it is compiled.
+    public func advance(until nowNanoseconds: Int64, into buffer: inout OutcomeBuffer) {
+        core.pointee.advance(until: nowNanoseconds, into: &buffer)
     }
 
     /// The state as of the last `advance`, with what was submitted since.

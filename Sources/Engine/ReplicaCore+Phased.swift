@@ -6,7 +6,7 @@ import StepModel
 import Workload
 
 extension ReplicaCore {
-    mutating func schedulePhased(_ rules: PhasedRules, fromIdle: Bool) {
+    mutating func schedulePhased(_ rules: PhasedProgram, fromIdle: Bool) {
         if ranks > 1 {
             continuePrompts()
         } else if unfinished >= 0 {
@@ -32,7 +32,7 @@ extension ReplicaCore {
 
     /// One prompt a step and rank, first come, first served; the rest is held back. Sequences that come with their KV
     /// need no prefill, so all that fit go in.
-    private mutating func admitPrompts(_ rules: PhasedRules, fromIdle: Bool) {
+    private mutating func admitPrompts(_ rules: PhasedProgram, fromIdle: Bool) {
         while !waiting.isEmpty && running.count < maxSequences * ranks {
             let slot = nextToAdmit(fromIdle: fromIdle)
             guard slot >= 0 && findRoom(slot, rules) else { return }
@@ -61,7 +61,7 @@ extension ReplicaCore {
     }
 
     /// No preemption: a request is admitted only when its worst case fits beside the others'.
-    private mutating func findRoom(_ slot: SlotIndex, _ rules: PhasedRules) -> Bool {
+    private mutating func findRoom(_ slot: SlotIndex, _ rules: PhasedProgram) -> Bool {
         var limit = maxSequences
         switch rules.admission {
         case .wholeContext: limit = min(limit, configuration.kvBlocks / blocks(forTokens: configuration.maxModelTokens))
@@ -86,7 +86,7 @@ extension ReplicaCore {
     }
 
     /// A prefill step, of the largest bucket and the longest context that a rank needs.
-    private mutating func startPrefill(_ rules: PhasedRules) {
+    private mutating func startPrefill(_ rules: PhasedProgram) {
         var real: Int32 = 0
         var longest: Int32 = 0
         var context: Int32 = 0
@@ -101,7 +101,7 @@ extension ReplicaCore {
             context = max(context, sequence.pointee.computedTokens)
             if sequence.pointee.computedTokens + tokens == sequence.pointee.goalTokens { completes = true }
         }
-        let bucket = Self.bucket(in: rules.prefillBuckets, holding: longest)
+        let bucket = rules.prefillBuckets.bucket(holding: longest)
         var shape = StepShape()
         shape.addPrefill(chunkTokens: bucket, contextTokens: context, completes: completes)
         let cost = table.cost(of: shape)
@@ -112,7 +112,7 @@ extension ReplicaCore {
             realTokens: real, padding: bucket * ranks - real)
     }
 
-    private mutating func startDecodes(_ rules: PhasedRules) {
+    private mutating func startDecodes(_ rules: PhasedProgram) {
         if growsBlocks {
             let need = batch.blocksNeeded(steps: 1)
             if need > pool.available { _ = dropSurplus() }
@@ -128,10 +128,10 @@ extension ReplicaCore {
             // Static shapes: every step costs the same until the longest context leaves its bucket.
             let longest = shape.longestDecodeContextTokens
             let drafts = configuration.speculation?.draftTokens ?? 0
-            let context = Self.bucket(
-                in: rules.contextBuckets, holding: min(longest + 1 + drafts, configuration.maxModelTokens))
+            let context = rules.contextBuckets.bucket(
+                holding: min(longest + 1 + drafts, configuration.maxModelTokens))
             let fullest = ranks > 1 ? rankStates.mostRunning : real
-            shape.decodeSequences = Self.bucket(in: rules.batchBuckets, holding: fullest)
+            shape.decodeSequences = rules.batchBuckets.bucket(holding: fullest)
             shape.longestDecodeContextTokens = context
             shape.decodeContextTokens = Int64(context) * Int64(shape.decodeSequences)
             run = StepRun(
@@ -162,16 +162,5 @@ extension ReplicaCore {
             usage.draftTokens += Int64(tokens - 1)
             slot = slots[slot].next
         }
-    }
-
-    /// The smallest bucket that holds `tokens`, or `tokens` when none is given.
-    static func bucket(in buckets: [Int32], holding tokens: Int32) -> Int32 {
-        guard !buckets.isEmpty else { return tokens }
-        var index = 0
-        while index < buckets.count {
-            if buckets[index] >= tokens { return buckets[index] }
-            index += 1
-        }
-        preconditionFailure("no compiled bucket holds \(tokens) tokens: \(buckets)")
     }
 }

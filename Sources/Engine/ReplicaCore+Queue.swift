@@ -11,19 +11,21 @@ extension ReplicaCore {
             request.promptTokens >= 1 && request.outputTokens >= 1, "a request has at least one token each way")
         let room = configuration.maxModelTokens &- request.promptTokens
         let wanted = role == .prefillOnly ? 1 : request.outputTokens
-        let sequence = SequenceSlot(
-            request: request, submittedNanoseconds: nowNanoseconds, targetTokens: max(1, min(wanted, room)))
-        guard room >= 1, fits(request, targetTokens: max(1, min(wanted, room))),
-            waiting.count < configuration.maxWaitingRequests,
+        let target = max(1, min(wanted, room))
+        guard room >= 1, fits(request, targetTokens: target), waiting.count < configuration.maxWaitingRequests,
             waitingPromptTokens < configuration.maxWaitingTokens
         else {
+            let sequence = SequenceSlot(
+                request: request, submittedNanoseconds: nowNanoseconds, targetTokens: target)
             reports.append(withUnsafePointer(to: sequence) { completion(of: $0, status: .rejected) })
             advancedNanoseconds = max(advancedNanoseconds, nowNanoseconds)
             return
         }
         let wasEmpty = waiting.isEmpty
         if !inFlight && wasEmpty && clock.nanoseconds < nowNanoseconds { clock = Instant(nanoseconds: nowNanoseconds) }
-        let slot = slots.take(sequence)
+        let slot = slots.take()
+        (slots.base + Int(slot)).initialize(
+            to: SequenceSlot(request: request, submittedNanoseconds: nowNanoseconds, targetTokens: target))
         lastSubmitNanoseconds = nowNanoseconds
         let isFirst = enqueue(slot) || wasEmpty
         // Whoever already waits could not be admitted, so only a new first one can change the coming steps.
@@ -37,10 +39,11 @@ extension ReplicaCore {
         let drafts = configuration.speculation?.draftTokens ?? 0
         let most = configuration.blocks(
             forTokens: min(request.promptTokens &+ targetTokens &- 1 &+ drafts, configuration.maxModelTokens))
+        if let phased {
+            return phased.admission == .wholeContext || worstCaseBlocks(request) <= configuration.kvBlocks
+        }
         switch configuration.stack {
-        case .mixed: return most <= configuration.kvBlocks
-        case .phased(let rules):
-            return rules.admission == .wholeContext || worstCaseBlocks(request) <= configuration.kvBlocks
+        case .mixed, .phased: return most <= configuration.kvBlocks
         case .sarathi, .vllmV0: return most + configuration.watermarkBlocks <= configuration.kvBlocks
         }
     }

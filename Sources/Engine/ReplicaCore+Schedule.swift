@@ -20,9 +20,10 @@ extension ReplicaCore {
 
     /// Forms the next step at `clock`. Leaves nothing in flight when nothing runs and nothing can be admitted.
     @inline(__always) mutating func schedule(fromIdle: Bool) {
+        if let phased { return schedulePhased(phased, fromIdle: fromIdle) }
         switch configuration.stack {
         case .mixed(let rules): scheduleMixed(rules, fromIdle: fromIdle)
-        case .phased(let rules): schedulePhased(rules, fromIdle: fromIdle)
+        case .phased: preconditionFailure("a phased stack without its program")
         case .sarathi(let chunkTokens): scheduleSarathi(chunkTokens, fromIdle: fromIdle)
         case .vllmV0: scheduleV0(fromIdle: fromIdle)
         }

@@ -13,7 +13,9 @@ import Workload
 /// tokens when it ends, so a flight that is looked at, joined or cut short in its middle is exact.
 struct ReplicaCore: ~Copyable {
     let number: Int32
-    let configuration: ReplicaConfiguration
+    /// The pool's: `Replica` keeps it alive.
+    private let shared: UnsafeMutablePointer<ReplicaConfiguration>
+    let phased: PhasedProgram?
     unowned(unsafe) let table: StepTable
 
     // Limits copied out of the configuration for the hot path.
@@ -99,9 +101,12 @@ struct ReplicaCore: ~Copyable {
     /// The Vidur schedulers' running list, in their order; unused by the others.
     var members = SlotBuffer()
 
-    init(number: Int32, configuration: ReplicaConfiguration, table: StepTable) {
+    init(number: Int32, program: ReplicaProgram) {
+        let configuration = program.configuration
+        let table = program.table
         self.number = number
-        self.configuration = configuration
+        shared = program.address
+        phased = program.phased
         self.table = table
         maxSequences = configuration.maxSequences
         blockTokens = configuration.kvBlockTokens
@@ -142,6 +147,10 @@ struct ReplicaCore: ~Copyable {
         batch = DecodeBatch(blockTokens: configuration.kvBlockTokens, tracksLongest: tracksLongest)
         pool = KVPool(
             blocks: configuration.kvBlocks * ranks, hostBlocks: caches ? configuration.hostKVBlocks * ranks : 0)
+    }
+
+    var configuration: ReplicaConfiguration {
+        @inline(__always) unsafeAddress { UnsafePointer(shared) }
     }
 
     // MARK: What callers read
@@ -216,6 +225,11 @@ struct SlotBuffer: ~Copyable {
     }
 
     mutating func removeAll() { count = 0 }
+
+    /// Asks for its first entries (`Foresight`).
+    @inline(__always) func ask() {
+        if let base { Replica.ask(for: UnsafeRawPointer(base), byteCount: 1) }
+    }
 
     /// Removes the first occurrence, keeping the order.
     mutating func remove(_ slot: SlotIndex) {

@@ -62,6 +62,7 @@ struct SequenceSlot: BitwiseCopyable {
     /// Data-parallel rank it runs on.
     var rank: UInt8
 
+    @inline(__always)
     init(request: Request, submittedNanoseconds: Int64, targetTokens: Int32) {
         self.request = request
         self.submittedNanoseconds = submittedNanoseconds
@@ -113,18 +114,16 @@ struct SlotPool: ~Copyable {
         @inline(__always) nonmutating unsafeMutableAddress { base + Int(slot) }
     }
 
-    mutating func take(_ sequence: SequenceSlot) -> SlotIndex {
-        let slot: SlotIndex
+    /// A slot that nobody uses, for the caller to initialise.
+    @inline(__always) mutating func take() -> SlotIndex {
         if free >= 0 {
-            slot = free
+            let slot = free
             free = base[Int(slot)].next
-        } else {
-            if used == capacity { grow() }
-            slot = used
-            used += 1
+            return slot
         }
-        (base + Int(slot)).initialize(to: sequence)
-        return slot
+        if used == capacity { grow() }
+        used &+= 1
+        return used &- 1
     }
 
     mutating func give(back slot: SlotIndex) {

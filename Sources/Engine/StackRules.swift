@@ -63,7 +63,7 @@ public struct MixedRules: Sendable, Equatable {
 /// decode batch to the smallest batch bucket, and each sequence's context to the smallest context bucket that holds the
 /// longest one. All lists ascend.
 public struct PhasedRules: Sendable, Equatable {
-    public enum Admission: Sendable, Equatable {
+    public enum Admission: BitwiseCopyable, Sendable, Equatable {
         /// Running sequences stay below KV tokens ÷ `maxModelTokens` (vLLM-neuron).
         case wholeContext
         /// Blocks for prompt plus `maxOutputTokens` are reserved at admission.

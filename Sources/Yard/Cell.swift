@@ -107,9 +107,10 @@ public final class Cell {
         for (poolIndex, pool) in configuration.pools.enumerated() {
             poolStarts[poolIndex] = index
             let limit = Int64(pool.replica.slots) + Int64(configuration.replicaQueueLimit)
+            let program = ReplicaProgram(configuration: pool.replica, table: pool.table)
             for offset in 0..<pool.replicas {
                 let number = pool.firstReplicaNumber + Int32(offset)
-                let replica = Replica(number: number, configuration: pool.replica, table: pool.table)
+                let replica = Replica(number: number, program: program)
                 (replicas + index).initialize(to: Unmanaged.passRetained(replica))
                 let isDecodeSide = pool.replica.role == .decodeOnly
                 (states + index).initialize(
@@ -194,8 +195,8 @@ public final class Cell {
     /// of it at the time that it has reached.
     func catchUp(_ index: Int, to now: Int64) {
         withUnsafeMutablePointer(to: &held) { held in
-            var through = CellSink(cell: self, replica: index, target: held)
-            replicas[index]._withUnsafeGuaranteedRef { $0.advance(until: now, into: &through) }
+            replicas[index]._withUnsafeGuaranteedRef { $0.advance(until: now, into: &books.pointee.outcomes) }
+            passOn(from: index, to: held)
             held.pointee.note(at: now)
         }
         sendHandovers(at: now)
@@ -231,12 +232,21 @@ public final class Cell {
     /// When something will happen without a message; `.max` when nothing will.
     public var nextEventNanoseconds: Int64 { min(held.sinceNanoseconds, nextEvents.minimum) }
 
+    /// Announces that the cell will be advanced to `endNanoseconds` in one go: from then on it asks for the memory of the
+    /// replicas whose events it can foresee before it needs them. Changes nothing that happens.
+    public func foresee(until endNanoseconds: Int64) {
+        foresight.fill(
+            from: nextEvents, since: clockNanoseconds, until: endNanoseconds, replicas: replicas,
+            replicaCount: replicaCount)
+    }
+
     /// Lets everything happen up to and including `nowNanoseconds`, in the order of time and then of replica numbers.
     public func advance<Sink: OutcomeSink>(until nowNanoseconds: Int64, into sink: inout Sink) {
         if held.sinceNanoseconds <= nowNanoseconds { held.handOver(into: &sink) }
         withUnsafeMutablePointer(to: &sink) { target in
             var time = nextEvents.minimum
             while time <= nowNanoseconds {
+                foresight.reach(time, replicas: replicas)
                 let next = nextEvents.winner
                 if next == replicaCount {
                     counters.events += 1
@@ -254,13 +264,35 @@ public final class Cell {
 
     private func step<Sink: OutcomeSink>(_ index: Int, at time: Int64, into target: UnsafeMutablePointer<Sink>) {
         counters.events += 1
-        var through = CellSink(cell: self, replica: index, target: target)
         let next = replicas[index]._withUnsafeGuaranteedRef { replica in
-            replica.advance(until: time, into: &through)
+            replica.advance(until: time, into: &books.pointee.outcomes)
             return replica.nextEventNanoseconds
         }
+        passOn(from: index, to: target)
         precondition(next > time, "replica \(index) has an event left at \(time) ns after advancing past it")
         nextEvents.set(index, to: next)
+    }
+
+    /// Keeps the books of what a replica has reported, and tells the cell's caller.
+    private func passOn<Sink: OutcomeSink>(from index: Int, to target: UnsafeMutablePointer<Sink>) {
+        var place = 0
+        while place < books.pointee.outcomes.count {
+            switch books.pointee.outcomes[place] {
+            case .completed(let completion):
+                if decodeSide == nil {
+                    ended(completion, on: index)
+                    target.pointee.completed(completion)
+                } else if let settled = settle(completion, on: index) {
+                    target.pointee.completed(settled)
+                }
+            case .produced(let token): target.pointee.produced(token)
+            case .gaps(let first, let increment, let steps, let count):
+                target.pointee.gaps(
+                    firstPicoseconds: first, incrementPicoseconds: increment, steps: steps, count: count)
+            }
+            place += 1
+        }
+        books.pointee.outcomes.removeAll()
     }
 
     // MARK: What stands

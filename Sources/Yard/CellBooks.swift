@@ -2,6 +2,8 @@
 // What a cell knows about its requests, and how it is reached.
 //===----------------------------------------------------------------------===//
 
+import Engine
+
 /// Everything of a cell that changes with a message or an event, in one block that the cell owns.
 ///
 /// It is reached through a pointer because the runtime checks every access to a class's variables for overlap, which
@@ -13,6 +15,9 @@ struct CellBooks: ~Copyable {
     var counters = CellCounters()
     /// Brought about by messages: handed over by the next `advance`.
     var held = HeldOutcomes()
+    /// Of the replica that is being stepped.
+    var outcomes = OutcomeBuffer()
+    var foresight = EventForesight()
     /// Everything up to here has happened.
     var clockNanoseconds: Int64 = -1
     var isClosed = false
@@ -27,6 +32,11 @@ struct CellBooks: ~Copyable {
     init(room: WaitingRoom, inFlight: consuming InFlightTable) {
         self.room = room
         self.inFlight = inFlight
+    }
+
+    deinit {
+        outcomes.deallocate()
+        foresight.deallocate()
     }
 }
 
@@ -75,6 +85,11 @@ extension Cell {
     var held: HeldOutcomes {
         _read { yield books.pointee.held }
         _modify { yield &books.pointee.held }
+    }
+
+    var foresight: EventForesight {
+        _read { yield books.pointee.foresight }
+        _modify { yield &books.pointee.foresight }
     }
 
     var clockNanoseconds: Int64 {

@@ -50,6 +50,7 @@ extension Cell {
 
     /// Puts a request, already counted in flight, on a replica.
     func place(_ request: Request, tokens: Int32, on chosen: Int, at now: Int64) {
+        replicas[chosen]._withUnsafeGuaranteedRef { $0.foresee(.far) }
         counters.placed += 1
         placements &+= 1
         states[chosen].requests += 1
@@ -161,29 +162,5 @@ extension Cell {
             )
         )
         held.note(at: now)
-    }
-}
-
-/// Stands between a replica and the cell's caller: keeps the cell's books, passes everything on.
-struct CellSink<Sink: OutcomeSink>: OutcomeSink {
-    unowned(unsafe) let cell: Cell
-    let replica: Int
-    let target: UnsafeMutablePointer<Sink>
-
-    mutating func completed(_ completion: Completion) {
-        if cell.decodeSide == nil {
-            cell.ended(completion, on: replica)
-            target.pointee.completed(completion)
-        } else if let settled = cell.settle(completion, on: replica) {
-            target.pointee.completed(settled)
-        }
-    }
-
-    mutating func produced(_ token: TokenEvent) { target.pointee.produced(token) }
-
-    mutating func gaps(firstPicoseconds: Int64, incrementPicoseconds: Int64, steps: Int32, count: Int32) {
-        target.pointee.gaps(
-            firstPicoseconds: firstPicoseconds, incrementPicoseconds: incrementPicoseconds, steps: steps, count: count
-        )
     }
 }

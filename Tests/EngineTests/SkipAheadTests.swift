@@ -45,7 +45,7 @@ struct Trial {
         for operation in operations {
             oracle.advance(until: operation.at - 1, into: &oracleSink)
             if engine.nextEventNanoseconds < operation.at || random.chance(20) {
-                engine.advance(until: operation.at - 1, into: &engineSink)
+                advance(engine, until: operation.at - 1, into: &engineSink)
             }
             switch operation.action {
             case .submit(let request):
@@ -55,12 +55,12 @@ struct Trial {
                 requests.append(request)
             case .cancel:
                 guard let victim = live.randomElement(using: &random) else { continue }
-                engine.advance(until: operation.at, into: &engineSink)
+                advance(engine, until: operation.at, into: &engineSink)
                 oracle.advance(until: operation.at, into: &oracleSink)
                 let found = engine.cancel(requestID: victim, at: operation.at)
                 if found != oracle.cancel(requestID: victim, at: operation.at) { return "cancel(\(victim)) differs" }
             case .look:
-                engine.advance(until: operation.at, into: &engineSink)
+                advance(engine, until: operation.at, into: &engineSink)
                 oracle.advance(until: operation.at, into: &oracleSink)
                 for request in requests.suffix(3)
                 where request.prefix.blockHashCount > 0 && ranks == 1
@@ -76,12 +76,29 @@ struct Trial {
         for _ in 0..<1_000_000 {
             let next = engine.nextEventNanoseconds
             if next == .max { break }
-            engine.advance(until: next, into: &engineSink)
+            advance(engine, until: next, into: &engineSink)
         }
         oracle.advance(until: .max - 1, into: &oracleSink)
         return Trial.difference(engine, engineSink, oracle, oracleSink)
             ?? (engineSink.completions.count == live.count
                 ? nil : "\(live.count) requests, \(engineSink.completions.count) completions")
+    }
+
+    /// Odd seeds go through a buffer, and ask for the replica's memory in advance.
+    private func advance(_ engine: Replica, until now: Int64, into sink: inout RecordingSink) {
+        guard seed % 2 == 1 else { return engine.advance(until: now, into: &sink) }
+        for distance in [Foresight.far, .middle, .near] { engine.foresee(distance) }
+        var buffer = OutcomeBuffer()
+        defer { buffer.deallocate() }
+        engine.advance(until: now, into: &buffer)
+        for index in 0..<buffer.count {
+            switch buffer[index] {
+            case .completed(let completion): sink.completed(completion)
+            case .produced(let token): sink.produced(token)
+            case .gaps(let first, let increment, let steps, let count):
+                sink.gaps(firstPicoseconds: first, incrementPicoseconds: increment, steps: steps, count: count)
+            }
+        }
     }
 
     private static func difference(

@@ -63,6 +63,33 @@ import Workload
         }
     }
 
+    /// Asking for memory in advance is only that: announced windows, right or wrong, change nothing.
+    @Test func foresightChangesNothing() throws {
+        for seed in 1...8 as ClosedRange<UInt64> {
+            let history = Self.history(seed: seed, replicas: 40, count: 600, faults: true)
+            var outcomes: [CollectingSink] = []
+            var counters: [CellCounters] = []
+            for foresees in [false, true] {
+                let cell = try Self.cell(seed: seed, policy: "power-of-two", replicas: 40)
+                var dice = SeededChoice(seed: seed)
+                var sink = CollectingSink()
+                for (now, message) in history {
+                    if foresees, dice.next(below: 4) == 0 {
+                        cell.foresee(until: now + Int64(dice.next(below: 400_000)) - 10_000)
+                    }
+                    cell.advance(until: now - 1, into: &sink)
+                    Self.apply(message, to: cell, at: now)
+                }
+                cell.finish(into: &sink)
+                outcomes.append(sink)
+                counters.append(cell.counters)
+            }
+            #expect(outcomes[0].completions == outcomes[1].completions && outcomes[0].tokens == outcomes[1].tokens)
+            #expect(outcomes[0].gapPicoseconds == outcomes[1].gapPicoseconds)
+            #expect(counters[0] == counters[1] && counters[0].events > 1000, "seed \(seed): \(counters[0].events)")
+        }
+    }
+
     @Test(arguments: PlacementTable.names) func everyRequestEndsOnce(policy: String) throws {
         for seed in 1...6 as ClosedRange<UInt64> {
             let cell = try Self.cell(seed: seed, policy: policy, replicas: 5)

@@ -29,3 +29,6 @@ int chost_eventfd_signal(int descriptor);
 int chost_eventfd_wait(int descriptor, int64_t nanoseconds);
 /// Closes the descriptor.
 void chost_eventfd_close(int descriptor);
+
+/// Asks the processor to bring the cache line of an address near. Never faults and never waits.
+static inline void chost_prefetch(const void *address) { __builtin_prefetch(address); }
