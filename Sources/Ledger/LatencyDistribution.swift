@@ -47,6 +47,9 @@ public struct LatencyDistribution: Sendable, Equatable {
     {
         precondition(steps >= 0 && copies >= 0)
         guard steps > 0, copies > 0 else { return }
+        if incrementPicoseconds == 0 {
+            return record(picoseconds: firstPicoseconds, copies: Int64(steps) * Int64(copies))
+        }
         // A falling series is the rising one read from its end.
         let span = Int64(steps - 1) * incrementPicoseconds
         let first = incrementPicoseconds < 0 ? firstPicoseconds + span : firstPicoseconds
@@ -56,7 +59,7 @@ public struct LatencyDistribution: Sendable, Equatable {
         let values = Int64(steps) * Int64(copies)
         count += values
         let doubledSum = Int128(first + last) * Int128(steps)
-        sumPicoseconds += doubledSum / 2 * Int128(copies)
+        sumPicoseconds += (doubledSum >> 1) * Int128(copies)
         maximumNanoseconds = max(maximumNanoseconds, last / 1000)
         if buckets.isEmpty, Int64(exact.count) + values <= Int64(Self.exactLimit) {
             for step in 0..<Int64(steps) {
@@ -78,6 +81,23 @@ public struct LatencyDistribution: Sendable, Equatable {
             add(run * Int64(copies), to: index)
             step += run
         }
+    }
+
+    /// Counts a duration as often as it was seen.
+    private mutating func record(picoseconds: Int64, copies: Int64) {
+        precondition(picoseconds >= 0, "a gap of \(picoseconds) ps runs backwards")
+        let value = picoseconds / 1000
+        count += copies
+        sumPicoseconds += Int128(picoseconds) * Int128(copies)
+        maximumNanoseconds = max(maximumNanoseconds, value)
+        if buckets.isEmpty {
+            if Int64(exact.count) + copies <= Int64(Self.exactLimit) {
+                for _ in 0..<copies { exact.append(value) }
+                return
+            }
+            spill()
+        }
+        add(copies, to: Self.index(of: value))
     }
 
     /// Adds everything that `other` counted.

@@ -60,12 +60,14 @@ final class CellSimulation: @unchecked Sendable {
 
     /// Takes what front ends sent, merged by time and then by front end, and lets everything happen before `end`.
     func runWindow(until end: Int64, frontEnds: [FrontEndSimulation], index: Int, into sink: inout RunSink) {
+        cell.foresee(until: end)
         for frontEnd in 0..<inboxCount {
             let sent = frontEnds[frontEnd].outgoing[index]
             inboxes[frontEnd] = Inbox(requests: sent.requests, left: sent.count)
         }
+        var nextOrder = nextOrderNanoseconds
         while true {
-            var earliest = nextOrderNanoseconds < end ? nextOrderNanoseconds : Int64.max
+            var earliest = nextOrder < end ? nextOrder : Int64.max
             var from = -1
             for frontEnd in 0..<inboxCount where inboxes[frontEnd].nextNanoseconds < earliest {
                 earliest = inboxes[frontEnd].nextNanoseconds
@@ -75,6 +77,7 @@ final class CellSimulation: @unchecked Sendable {
             cell.advance(until: earliest - 1, into: &sink)
             if from < 0 {
                 carryOutOrders(at: earliest)
+                nextOrder = nextOrderNanoseconds
             } else {
                 cell.submit(inboxes[from].requests.pointee, at: earliest)
                 inboxes[from].takeFirst()

@@ -29,7 +29,7 @@ struct ExactRun {
     mutating func run() throws -> Simulation.Outcome {
         while true {
             let event = cell.cell.nextEventNanoseconds
-            let message = min(frontEnd.arrivals.nextNanoseconds, cell.nextOrderNanoseconds)
+            let message = min(frontEnd.nextNanoseconds, cell.nextOrderNanoseconds)
             if event == .max && message == .max { break }
             if event < message {
                 // When somebody waits for endings, only up to the next one that may bring a new message.
@@ -58,15 +58,14 @@ struct ExactRun {
         }
         if backlog.isDue(at: now) { backlog.sample(cell.cell.load.outstandingTokens, at: now) }
         if let request = try frontEnd.admitNext() { cell.cell.submit(request, at: now) }
-        for completion in frontEnd.refused {
+        for completion in frontEnd.takeRefused() {
             sink.tally.completed(completion)
             frontEnd.ended(completion, wasAdmitted: false, at: now, earliest: now)
         }
-        frontEnd.refused.removeAll(keepingCapacity: true)
-        if let progress = options.progress, frontEnd.arrivals.offered & 0xFFF == 0 {
+        if let progress = options.progress, frontEnd.offered & 0xFFF == 0 {
             progress(
                 SimulationProgress(
-                    simulatedSeconds: Double(now) * 1e-9, requestsOffered: frontEnd.arrivals.offered,
+                    simulatedSeconds: Double(now) * 1e-9, requestsOffered: frontEnd.offered,
                     requestsEnded: sink.tally.offered))
         }
     }

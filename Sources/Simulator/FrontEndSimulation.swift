@@ -10,25 +10,44 @@ import Yard
 /// One front end: its arrivals, its gate, its choice of a cell, and what it has sent to each cell in the present
 /// window.
 final class FrontEndSimulation: @unchecked Sendable {
-    let number: UInt16
-    var arrivals: Arrivals
-    private var gate: TenantGate
-    private var chooser: CellChooser
     /// By cell, in the order of arrival.
     let outgoing: UnsafeMutablePointer<RequestBuffer>
     private let cells: Int
-    var refused: [Completion] = []
-    private(set) var refusals: Int64 = 0
-    private(set) var lastArrivalNanoseconds: Int64 = 0
-    /// Why reading the source failed.
-    private(set) var failure: (any Error)?
+    /// All that changes, in one block that this object owns: it is used by one thread at a time, and reaching it
+    /// through a class's variables would be checked for overlap at every step.
+    private let state: UnsafeMutablePointer<State>
+
+    private struct State {
+        let number: UInt16
+        var arrivals: Arrivals
+        var gate: TenantGate
+        var chooser: CellChooser
+        var refused: [Completion] = []
+        var refusals: Int64 = 0
+        var lastArrivalNanoseconds: Int64 = 0
+        var failure: (any Error)?
+
+        /// The next request that passes the gate, nil when it was refused or there was none.
+        mutating func admitNext() throws -> Request? {
+            guard var request = try arrivals.pop() else { return nil }
+            request.frontEnd = number
+            let now = request.arrivalNanoseconds
+            lastArrivalNanoseconds = now
+            guard gate.admit(request, at: now) != nil else { return request }
+            refusals += 1
+            refused.append(Completion(refusing: request))
+            return nil
+        }
+    }
 
     init(number: Int, arrivals: Arrivals, cells: Int, frontEnds: Int, options: SimulationOptions) {
-        self.number = UInt16(number)
-        self.arrivals = arrivals
-        gate = TenantGate(limits: options.limits.map { $0.share(ofFrontEnds: frontEnds) })
-        chooser = CellChooser(cells: cells, choice: options.cellChoice, seed: options.seed, frontEnd: number)
         self.cells = cells
+        state = .allocate(capacity: 1)
+        state.initialize(
+            to: State(
+                number: UInt16(number), arrivals: arrivals,
+                gate: TenantGate(limits: options.limits.map { $0.share(ofFrontEnds: frontEnds) }),
+                chooser: CellChooser(cells: cells, choice: options.cellChoice, seed: options.seed, frontEnd: number)))
         outgoing = .allocate(capacity: cells)
         for cell in 0..<cells { (outgoing + cell).initialize(to: RequestBuffer()) }
     }
@@ -36,39 +55,46 @@ final class FrontEndSimulation: @unchecked Sendable {
     deinit {
         for cell in 0..<cells { outgoing[cell].deallocate() }
         outgoing.deallocate()
+        state.deinitialize(count: 1)
+        state.deallocate()
     }
 
     /// Whether what ends has to be reported here before time goes on.
-    var waitsForEndings: Bool { arrivals.isClosedLoop || !gate.isOpen }
+    var waitsForEndings: Bool { state.pointee.arrivals.isClosedLoop || !state.pointee.gate.isOpen }
+    var nextNanoseconds: Int64 { state.pointee.arrivals.nextNanoseconds }
+    var offered: Int64 { state.pointee.arrivals.offered }
+    var reading: ReadingCounts { state.pointee.arrivals.reading }
+    /// Requests that the gate has turned away, ever.
+    var refusals: Int64 { state.pointee.refusals }
+    var lastArrivalNanoseconds: Int64 { state.pointee.lastArrivalNanoseconds }
+    /// Why reading the source failed.
+    var failure: (any Error)? { state.pointee.failure }
 
-    /// The next request that passes the gate, nil when it was refused or there was none.
-    func admitNext() throws -> Request? {
-        guard var request = try arrivals.pop() else { return nil }
-        request.frontEnd = number
-        let now = request.arrivalNanoseconds
-        lastArrivalNanoseconds = now
-        guard gate.admit(request, at: now) != nil else { return request }
-        refusals += 1
-        refused.append(Completion(refusing: request))
-        return nil
+    func admitNext() throws -> Request? { try state.pointee.admitNext() }
+
+    /// Hands over the requests that the gate has turned away since the last call.
+    func takeRefused() -> [Completion] {
+        if state.pointee.refused.isEmpty { return [] }
+        defer { state.pointee.refused.removeAll(keepingCapacity: true) }
+        return state.pointee.refused
     }
 
     /// Sends everything that arrives before the window's end.
     func fillWindow(from start: Int64, until end: Int64, board: LoadBoard<PublishedLoad>) {
-        chooser.look(at: board, nowNanoseconds: start)
+        state.pointee.chooser.look(at: board, nowNanoseconds: start)
         do {
-            while arrivals.nextNanoseconds < end {
-                guard let request = try admitNext() else { continue }
-                (outgoing + chooser.choose(for: request)).pointee.append(request)
+            while state.pointee.arrivals.nextNanoseconds < end {
+                guard let request = try state.pointee.admitNext() else { continue }
+                (outgoing + state.pointee.chooser.choose(for: request)).pointee.append(request)
             }
         } catch {
-            failure = error
+            state.pointee.failure = error
         }
     }
 
     func ended(_ completion: Completion, wasAdmitted: Bool, at now: Int64, earliest: Int64) {
-        if wasAdmitted { gate.ended(tenant: completion.tenant) }
-        arrivals.ended(completion, at: now, earliest: earliest)
+        if wasAdmitted { state.pointee.gate.ended(tenant: completion.tenant) }
+        state.pointee.arrivals.ended(completion, at: now, earliest: earliest)
     }
 }
 

@@ -4,6 +4,7 @@
 
 import Engine
 import Ledger
+import Synchronization
 public import Workload
 public import Yard
 
@@ -42,15 +43,7 @@ public struct Simulation {
         self.pools = pools
         windowNanoseconds = window
         let perCell = try Self.deal(options.events, to: configurations)
-        cells = try zip(configurations, perCell).map { configuration, events in
-            var configuration = configuration
-            configuration.keepsRequests = !events.isEmpty
-            let cell = try Cell(configuration: configuration)
-            if options.decisionRecords > 0 {
-                cell.recorder = DecisionRecorder(cell: configuration.number, capacity: options.decisionRecords)
-            }
-            return CellSimulation(cell: cell, events: events, frontEnds: sources.count)
-        }
+        cells = try Self.makeCells(configurations, events: perCell, frontEnds: sources.count, options: options)
         frontEnds = try sources.enumerated().map { number, source in
             let clients = options.closedLoop.map { loop in
                 ClosedLoopClients(
@@ -60,6 +53,34 @@ public struct Simulation {
             return FrontEndSimulation(
                 number: number, arrivals: try Arrivals(source: source, clients: clients), cells: configurations.count,
                 frontEnds: sources.count, options: options)
+        }
+    }
+
+    /// Makes the cells on all threads: most of it is memory that the kernel has to find and clear, and what a thread
+    /// touches first lies on its node.
+    private static func makeCells(
+        _ configurations: [CellConfiguration], events: [[ReplicaEvent]], frontEnds: Int, options: SimulationOptions
+    ) throws -> [CellSimulation] {
+        let made = Mutex([Result<CellSimulation, any Error>?](repeating: nil, count: configurations.count))
+        let pool = try WorkerPool(workers: min(options.threads, configurations.count), pinned: options.pinned)
+        defer { pool.stop() }
+        pool.forEach(configurations.count) { number, _ in
+            let result = Result<CellSimulation, any Error> {
+                var configuration = configurations[number]
+                configuration.keepsRequests = !events[number].isEmpty
+                let cell = try Cell(configuration: configuration)
+                if options.decisionRecords > 0 {
+                    cell.recorder = DecisionRecorder(cell: configuration.number, capacity: options.decisionRecords)
+                }
+                return CellSimulation(cell: cell, events: events[number], frontEnds: frontEnds)
+            }
+            made.withLock { $0[number] = result }
+        }
+        return try made.withLock { results in
+            try results.map { result in
+                guard let result else { preconditionFailure("a cell was not made") }
+                return try result.get()
+            }
         }
     }
 
@@ -114,7 +135,7 @@ public struct Simulation {
             }
         }
         var reading = ReadingCounts()
-        for frontEnd in frontEnds { reading.add(frontEnd.arrivals.reading) }
+        for frontEnd in frontEnds { reading.add(frontEnd.reading) }
         let lastArrival = frontEnds.map(\.lastArrivalNanoseconds).max() ?? 0
         let typical = Int64((outcome.tally.e2e.percentilesSeconds([0.5])?.first ?? 0) * 1e9)
         return SimulationResult(

@@ -77,7 +77,7 @@ final class WindowedRun: @unchecked Sendable {
     private var nextNanoseconds: Int64 {
         var next = Int64.max
         for cell in cells { next = min(next, cell.nextNanoseconds) }
-        for frontEnd in frontEnds { next = min(next, frontEnd.arrivals.nextNanoseconds) }
+        for frontEnd in frontEnds { next = min(next, frontEnd.nextNanoseconds) }
         return next
     }
 
@@ -87,11 +87,10 @@ final class WindowedRun: @unchecked Sendable {
         }
         for frontEnd in frontEnds {
             if let failure = frontEnd.failure { throw failure }
-            for completion in frontEnd.refused {
+            for completion in frontEnd.takeRefused() {
                 refusedTally.completed(completion)
                 frontEnd.ended(completion, wasAdmitted: false, at: completion.arrivalNanoseconds, earliest: end)
             }
-            frontEnd.refused.removeAll(keepingCapacity: true)
         }
         if backlog.isDue(at: start) {
             backlog.sample(cells.reduce(0) { $0 + $1.cell.load.outstandingTokens }, at: start)
@@ -120,7 +119,7 @@ final class WindowedRun: @unchecked Sendable {
         progress(
             SimulationProgress(
                 simulatedSeconds: Double(now) * 1e-9,
-                requestsOffered: frontEnds.reduce(0) { $0 + $1.arrivals.offered },
+                requestsOffered: frontEnds.reduce(0) { $0 + $1.offered },
                 requestsEnded: (0..<pool.workers).reduce(refusedTally.offered) { $0 + sinks[$1].tally.offered }))
     }
 

@@ -5,10 +5,13 @@
 import Glibc
 import HostTopology
 import Synchronization
+import WaitFree
 
 /// A fixed number of threads that run a loop's iterations together, one loop at a time.
 ///
-/// Iterations are claimed one by one, so which thread runs which is a matter of chance: an iteration may only touch
+/// Every thread has an equal share of consecutive iterations, and helps the others when it is done with its own: most
+/// iterations stay with one thread from loop to loop, and so does the memory that they touch (in its cache, and on its
+/// node, when it touched it first). Which thread helps with which is a matter of chance: an iteration may only touch
 /// what is its own. The calling thread takes part. Between loops the others spin for a moment and then sleep.
 final class WorkerPool: @unchecked Sendable {
     private struct Loop {
@@ -24,7 +27,8 @@ final class WorkerPool: @unchecked Sendable {
     /// Under the mutex; `generation` is also readable without.
     private var loop = Loop()
     private let generation = Atomic<UInt64>(0)
-    private let claimed = Atomic<Int>(0)
+    /// By worker: how many iterations of its share are taken.
+    private let taken: [PaddedAtomic]
     private let busyWorkers = Atomic<Int>(0)
 
     /// - Parameter pinned: binds the threads that are started here (the caller's stays as it is) to the CPUs that the
@@ -32,6 +36,7 @@ final class WorkerPool: @unchecked Sendable {
     init(workers: Int, pinned: Bool) throws {
         precondition(workers > 0)
         self.workers = workers
+        taken = (0..<workers).map { _ in PaddedAtomic.allocate() }
         pthread_mutex_init(mutex, nil)
         pthread_cond_init(wake, nil)
         let placements = pinned ? HostTopology.current().placements(forThreads: workers) : []
@@ -54,6 +59,7 @@ final class WorkerPool: @unchecked Sendable {
         pthread_cond_destroy(wake)
         mutex.deallocate()
         wake.deallocate()
+        for count in taken { count.deallocate() }
     }
 
     /// Ends the threads. The pool keeps itself alive until it is called.
@@ -77,7 +83,7 @@ final class WorkerPool: @unchecked Sendable {
             for iteration in 0..<count { body(iteration, 0) }
             return
         }
-        claimed.store(0, ordering: .relaxed)
+        for count in taken { count.store(0) }
         busyWorkers.store(workers - 1, ordering: .relaxed)
         pthread_mutex_lock(mutex)
         loop.count = count
@@ -96,10 +102,15 @@ final class WorkerPool: @unchecked Sendable {
     }
 
     private func claim(_ count: Int, _ body: @Sendable (Int, Int) -> Void, worker: Int) {
-        while true {
-            let iteration = claimed.wrappingAdd(1, ordering: .relaxed).oldValue
-            if iteration >= count { return }
-            body(iteration, worker)
+        for turn in 0..<workers {
+            let share = worker + turn < workers ? worker + turn : worker + turn - workers
+            let start = count * share / workers
+            let length = UInt64(count * (share + 1) / workers - start)
+            while true {
+                let next = taken[share].add(1)
+                if next >= length { break }
+                body(start + Int(next), worker)
+            }
         }
     }
 

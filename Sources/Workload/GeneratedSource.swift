@@ -10,34 +10,41 @@ protocol LengthSampler {
 
 /// Requests without shared prefixes: each arrival of a clock gets the next lengths of a sampler. Memory does not grow.
 final class GeneratedSource<Lengths: LengthSampler>: RequestSource {
-    private var clock: ArrivalClock
-    private var lengths: Lengths
+    /// One variable, for one check of access a request.
+    private var state: State
     private let options: WorkloadOptions
     private let endNanoseconds: Int64
     private let limit: Int
     private let needsShortening: Bool
-    private(set) var reading = ReadingCounts()
+
+    private struct State {
+        var clock: ArrivalClock
+        var lengths: Lengths
+        var reading: ReadingCounts
+    }
 
     init(clock: ArrivalClock, lengths: Lengths, options: WorkloadOptions, reading: ReadingCounts = ReadingCounts()) {
-        self.clock = clock
-        self.lengths = lengths
+        state = State(clock: clock, lengths: lengths, reading: reading)
+        state.reading.accepted = 0
         self.options = options
-        self.reading = reading
-        self.reading.accepted = 0
         endNanoseconds = options.durationSeconds.map(nanoseconds) ?? .max
         limit = options.limit ?? .max
         needsShortening = options.maxPrompt != nil || options.maxOutput != nil || options.maxTotal != nil
     }
 
-    func next() throws(WorkloadError) -> Request? {
-        guard reading.accepted < limit, let seconds = clock.next() else { return nil }
+    var reading: ReadingCounts { state.reading }
+
+    func next() throws(WorkloadError) -> Request? { next(&state) }
+
+    private func next(_ state: inout State) -> Request? {
+        guard state.reading.accepted < limit, let seconds = state.clock.next() else { return nil }
         let arrival = nanoseconds(seconds)
-        guard arrival < endNanoseconds, let (prompt, output) = lengths.next() else { return nil }
+        guard arrival < endNanoseconds, let (prompt, output) = state.lengths.next() else { return nil }
         var request = Request(
-            id: UInt64(reading.accepted), arrivalNanoseconds: arrival, promptTokens: prompt, outputTokens: output
+            id: UInt64(state.reading.accepted), arrivalNanoseconds: arrival, promptTokens: prompt, outputTokens: output
         )
-        if needsShortening, request.shorten(to: options) { reading.shortened += 1 }
-        reading.accepted += 1
+        if needsShortening, request.shorten(to: options) { state.reading.shortened += 1 }
+        state.reading.accepted += 1
         return request
     }
 }

@@ -5,28 +5,39 @@
 /// Merges sources by arrival time (ties go to the earlier source) and numbers the requests anew.
 final class MixedSource: RequestSource {
     private let sources: [any RequestSource]
-    private var heads: [Request?] = []
     private let limit: Int
-    private var accepted = 0
+    private var state = State()
+
+    /// The next request of each source, and when it arrives; `.max` after the last.
+    private struct State {
+        var heads: [Request?] = []
+        var times: [Int64] = []
+        var accepted = 0
+    }
 
     init(_ sources: [any RequestSource], limit: Int?) throws(WorkloadError) {
         self.sources = sources
         self.limit = limit ?? .max
-        for source in sources { heads.append(try source.next()) }
+        for source in sources {
+            let head = try source.next()
+            state.heads.append(head)
+            state.times.append(head?.arrivalNanoseconds ?? .max)
+        }
     }
 
-    func next() throws(WorkloadError) -> Request? {
-        guard accepted < limit else { return nil }
-        var earliest: Int?
-        for (index, head) in heads.enumerated() {
-            guard let head else { continue }
-            if let present = earliest, heads[present]!.arrivalNanoseconds <= head.arrivalNanoseconds { continue }
-            earliest = index
-        }
-        guard let earliest, var request = heads[earliest] else { return nil }
-        heads[earliest] = try sources[earliest].next()
-        request.id = UInt64(accepted)
-        accepted += 1
+    func next() throws(WorkloadError) -> Request? { try next(&state) }
+
+    private func next(_ state: inout State) throws(WorkloadError) -> Request? {
+        guard state.accepted < limit else { return nil }
+        var earliest = 0
+        for index in 1..<max(1, state.times.count) where state.times[index] < state.times[earliest] { earliest = index }
+        guard let head = state.heads[earliest] else { return nil }
+        var request = head
+        let following = try sources[earliest].next()
+        state.heads[earliest] = following
+        state.times[earliest] = following?.arrivalNanoseconds ?? .max
+        request.id = UInt64(state.accepted)
+        state.accepted += 1
         return request
     }
 
@@ -38,7 +49,7 @@ final class MixedSource: RequestSource {
             counts.shortened += source.reading.shortened
             counts.firstSkipped = counts.firstSkipped ?? source.reading.firstSkipped
         }
-        counts.accepted = accepted
+        counts.accepted = state.accepted
         return counts
     }
 }

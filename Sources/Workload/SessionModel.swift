@@ -57,12 +57,30 @@ public struct SessionModel: Sendable {
 }
 
 /// Requests of sessions under a `SessionModel`.
+final class SessionSource: RequestSource {
+    /// All of it in one variable: the runtime checks an access to a class's variable for overlap with others, and once
+    /// for each request is enough.
+    private var turns: SessionTurns
+
+    /// - Parameters:
+    ///   - rate: mean requests per second, over all turns.
+    ///   - tag: number of this source among those of a mix; its random streams, sessions and heads are its own.
+    init(_ model: SessionModel, rate: Double, options: WorkloadOptions, tag: UInt64 = 0) {
+        turns = SessionTurns(model, rate: rate, options: options, tag: tag)
+    }
+
+    var reading: ReadingCounts { turns.reading }
+
+    func next() throws(WorkloadError) -> Request? { turns.next() }
+}
+
+/// The state of a `SessionSource`.
 ///
 /// Sessions begin as an arrival process; every session that waits for its next turn is one 32-byte entry of a heap, so
 /// memory is proportional to the sessions that this run has opened and that go on before its end. Under a constant rate
 /// the generator starts in equilibrium: turns of sessions that began before time 0 come as `EarlierSessions` says, so
 /// that the rate and the reuse are right from the first second.
-final class SessionSource: RequestSource {
+struct SessionTurns {
     private let model: SessionModel
     private let options: WorkloadOptions
     private var clock: ArrivalClock
@@ -82,10 +100,7 @@ final class SessionSource: RequestSource {
     private let shortens: Bool
     private(set) var reading = ReadingCounts()
 
-    /// - Parameters:
-    ///   - rate: mean requests per second, over all turns.
-    ///   - tag: number of this source among those of a mix; its random streams, sessions and heads are its own.
-    init(_ model: SessionModel, rate: Double, options: WorkloadOptions, tag: UInt64 = 0) {
+    init(_ model: SessionModel, rate: Double, options: WorkloadOptions, tag: UInt64) {
         self.model = model
         self.options = options
         random = RandomStream(seed: options.seed, stream: RandomUse.sessions + 16 * tag)
@@ -114,7 +129,7 @@ final class SessionSource: RequestSource {
         nextStart = clock.next().map(nanoseconds)
     }
 
-    func next() throws(WorkloadError) -> Request? {
+    mutating func next() -> Request? {
         guard reading.accepted < limit else { return nil }
         let start = nextStart ?? .max
         let old = nextEarlier ?? .max
@@ -135,13 +150,13 @@ final class SessionSource: RequestSource {
         model.heads == 1 ? 0 : UInt32(random.below(UInt64(model.heads)))
     }
 
-    private func newSession(at time: Int64, head: UInt32) -> SessionHeap.Entry {
+    private mutating func newSession(at time: Int64, head: UInt32) -> SessionHeap.Entry {
         defer { nextSession += 1 }
         return SessionHeap.Entry(time: time, session: nextSession | sessionTag, contextTokens: 0, head: head)
     }
 
     /// A session from before the run, with the context that its earlier turns have left.
-    private func earlierSession(at time: Int64) -> SessionHeap.Entry {
+    private mutating func earlierSession(at time: Int64) -> SessionHeap.Entry {
         let head = drawHead(&random)
         var entry = newSession(at: time, head: head)
         entry.contextTokens = model.contextInEquilibrium(head: headTokens[Int(head)], &random)
@@ -149,7 +164,7 @@ final class SessionSource: RequestSource {
     }
 
     /// The request of a session's next turn; the turn after it, if there is one, is put in the heap.
-    private func turn(of entry: SessionHeap.Entry) -> Request {
+    private mutating func turn(of entry: SessionHeap.Entry) -> Request {
         var entry = entry
         let head = headTokens[Int(entry.head)]
         let output = min(model.outputTokens.draw(&random), model.maxContextTokens - 1)
