@@ -22,6 +22,8 @@ struct FleetRun: Sendable {
     var keepsCompletions = false
     /// Decisions that each cell may keep for a log; 0 for none.
     var decisionRecords = 0
+    /// Virtual time between exchanges of load among cells; nil for the simulator's choice.
+    var windowNanoseconds: Int64?
     var progress: ProgressLine?
 
     /// What came out of a run.
@@ -70,6 +72,7 @@ struct FleetRun: Sendable {
         options.promise = promise
         options.keepsCompletions = keepsCompletions
         options.decisionRecords = decisionRecords
+        options.windowNanoseconds = windowNanoseconds
         if let progress {
             let name = plan.name
             options.progress = { progress.show($0, of: name) }

@@ -28,6 +28,12 @@ struct SimulateCommand: ParsableCommand {
     /// Records per cell, 40 bytes each and as much again for requests: a bound, not what is taken.
     private static let mostDecisions = 1 << 24
 
+    func validate() throws {
+        if let window, !(0.001...60_000).contains(window) {
+            throw ValidationError("--window takes 0.001 to 60000 milliseconds, not \(window)")
+        }
+    }
+
     func run() throws {
         let catalog = try options.openCatalog()
         let plan = try options.plan(fleet, in: catalog)
@@ -36,6 +42,7 @@ struct SimulateCommand: ParsableCommand {
         let run = FleetRun(
             plan: plan, workload: workload, seed: options.seed, threads: options.threadCount, promise: options.promise,
             keepsCompletions: requests != nil, decisionRecords: decisions == nil ? 0 : Self.mostDecisions,
+            windowNanoseconds: window.map { Int64(($0 * 1e6).rounded()) },
             progress: progress)
         let outcome = try options.size ? run.smallest() : run.run()
         progress?.finish()
