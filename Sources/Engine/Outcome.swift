@@ -16,7 +16,8 @@ public struct Completion: BitwiseCopyable, Sendable, Equatable {
     public var promptTokens: Int32
     /// Prompt tokens found in the prefix cache at its first admission.
     public var cachedPromptTokens: Int32
-    /// Tokens produced; equals the tokens asked for when `status` is `finished`.
+    /// Tokens produced. When `status` is `finished`, those asked for, or as many as the model's length
+    /// (`maxModelTokens`) leaves behind the prompt, if these are fewer.
     public var outputTokens: Int32
     public var preemptions: Int32
     /// The replica, as the fleet numbers them.

@@ -120,6 +120,11 @@ import Workload
         yard.finish()
         #expect(yard.replica.usage.prefixQueryTokens == 164)
         #expect(yard.replica.usage.prefixHitTokens == 64)
+        // One that is preempted is admitted twice.
+        var twice = Yardstick(configuration(blocks: 12))
+        for _ in 0..<3 { twice.submit(prompt: 60, output: 8) }
+        twice.finish()
+        #expect(twice.replica.usage.preemptions == 1 && twice.replica.usage.prefixQueryTokens == 180)
     }
 
     // MARK: Other forms and tiers

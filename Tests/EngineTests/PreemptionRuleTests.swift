@@ -53,6 +53,13 @@ import Testing
         #expect(yard.replica.usage.preemptions == 1)
         // Every token is produced once, whatever was computed again.
         #expect(yard.sink.gapTotal == 3 * 29)
+        // When the first one ends there is room for the victim or for the one that waited, not for both.
+        var either = Yardstick(configuration(blocks: 12))
+        for output in [30, 40, 12] as [Int32] { either.submit(prompt: 60, output: output) }
+        either.submit(at: 2, prompt: 60, output: 1)
+        either.finish()
+        #expect(either.replica.usage.preemptions == 1)
+        #expect(either.scheduled(3) > either.last(0))
     }
 
     @Test func rule17_aResumedSequenceFindsItsOwnBlocks() {
