@@ -17,7 +17,14 @@ public struct SecondCounts: Sendable {
 /// Requests of one priority class or tenant.
 public struct GroupCounts: Sendable {
     public var completed = 0
+    public var failed = 0
     public var good = 0
+
+    mutating func add(_ other: GroupCounts) {
+        completed += other.completed
+        failed += other.failed
+        good += other.good
+    }
 }
 
 /// Everything that is measured. Merging is exact: the order does not matter and nothing is lost.
@@ -73,6 +80,10 @@ public struct LoadMeasurements: Sendable {
         lastEnded = max(lastEnded, record.ended)
         if record.dispatched >= 0 { lag.record(record.lag) }
         if record.status == .completed { recordCompleted(record, promise: promise) }
+        if record.status.isFailure {
+            byClass[record.priorityClass, default: GroupCounts()].failed += 1
+            byTenant[record.tenant, default: GroupCounts()].failed += 1
+        }
         if record.ended >= 0 {
             let second = self.second(at: record.ended)
             if record.status == .completed { seconds[second].completed += 1 }
@@ -132,8 +143,8 @@ public struct LoadMeasurements: Sendable {
         good += other.good
         withoutUsage += other.withoutUsage
         otherLength += other.otherLength
-        byClass.merge(other.byClass) { GroupCounts(completed: $0.completed + $1.completed, good: $0.good + $1.good) }
-        byTenant.merge(other.byTenant) { GroupCounts(completed: $0.completed + $1.completed, good: $0.good + $1.good) }
+        for (name, counts) in other.byClass { byClass[name, default: GroupCounts()].add(counts) }
+        for (name, counts) in other.byTenant { byTenant[name, default: GroupCounts()].add(counts) }
         while seconds.count < other.seconds.count { seconds.append(SecondCounts()) }
         for (index, counts) in other.seconds.enumerated() { seconds[index].add(counts) }
         records += other.records

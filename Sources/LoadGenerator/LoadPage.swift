@@ -61,6 +61,12 @@ public enum LoadPage {
                 )
             )
         }
+        for (title, groups) in [("class", report.goodput?.byClass), ("tenant", report.goodput?.byTenant)] {
+            guard let groups, groups.count > 1 else { continue }
+            for (name, group) in groups.sorted(by: { $0.key < $1.key }) {
+                rows.append(("\(title) \(name)", "\(group.good) of \(group.completed + group.failed) kept it"))
+            }
+        }
         if let server = report.server {
             if let joules = server.joulesPerOutputToken {
                 rows.append(("energy", "\(LoadText.number(joules)) J per output token, as the server says"))
@@ -116,14 +122,17 @@ public enum LoadPage {
             }
             // A few hundred points draw the curve; the rest would only weigh.
             let step = max(1, points.count / 400)
-            return LoadPlot.Line(
-                name: name,
-                points: points.enumerated().filter { $0.offset % step == 0 || $0.offset == points.count - 1 }.map(
-                    \.element))
+            let drawn = points.enumerated().filter { $0.offset % step == 0 || $0.offset == points.count - 1 }
+            let foot = points.first.map { [(x: $0.x, y: 0.0)] } ?? []
+            return LoadPlot.Line(name: name, points: foot + drawn.map(\.element))
         }
-        func series(_ name: String, _ value: (LoadReport.Second) -> Double) -> LoadPlot.Line {
+        // A second without a value has no point.
+        func series(_ name: String, _ value: (LoadReport.Second) -> Double?) -> LoadPlot.Line {
             LoadPlot.Line(
-                name: name, points: report.seconds.enumerated().map { (Double($0.offset), value($0.element)) })
+                name: name,
+                points: report.seconds.enumerated().compactMap { second in
+                    value(second.element).map { (Double(second.offset), $0) }
+                })
         }
         return [
             LoadPlot(
@@ -157,7 +166,7 @@ public enum LoadPage {
             ),
             LoadPlot(
                 title: "TTFT over time", xLabel: "seconds", yLabel: "milliseconds",
-                lines: [series("mean TTFT, intended") { $0.meanTTFTSeconds * 1e3 }]
+                lines: [series("mean TTFT, intended") { $0.meanTTFTSeconds > 0 ? $0.meanTTFTSeconds * 1e3 : nil }]
             ),
         ]
     }

@@ -95,7 +95,14 @@ public struct LoadReport: Codable, Sendable {
 
     public struct Group: Codable, Equatable, Sendable {
         public var completed: Int
+        public var failed: Int
         public var good: Int
+
+        init(_ counts: GroupCounts) {
+            completed = counts.completed
+            failed = counts.failed
+            good = counts.good
+        }
     }
 
     public struct Goodput: Codable, Equatable, Sendable {
@@ -261,16 +268,9 @@ extension LoadReport.Goodput {
         let ended = measured.completed + measured.failed
         fraction = ended == 0 ? 0 : Double(good) / Double(ended)
         fractionConfidence = Self.wilson(good, of: ended)
-        byClass = Dictionary(
-            uniqueKeysWithValues: measured.byClass.map {
-                ("\($0.key)", LoadReport.Group(completed: $0.value.completed, good: $0.value.good))
-            }
-        )
+        byClass = Dictionary(uniqueKeysWithValues: measured.byClass.map { ("\($0.key)", LoadReport.Group($0.value)) })
         byTenant = Dictionary(
-            uniqueKeysWithValues: measured.byTenant.map {
-                ("\($0.key)", LoadReport.Group(completed: $0.value.completed, good: $0.value.good))
-            }
-        )
+            uniqueKeysWithValues: measured.byTenant.map { ("\($0.key)", LoadReport.Group($0.value)) })
     }
 
     /// Wilson's 95 % score interval of a proportion.

@@ -66,7 +66,7 @@ public enum LoadText {
         ]
         for (title, groups) in [("class", goodput.byClass), ("tenant", goodput.byTenant)] where groups.count > 1 {
             for (name, group) in groups.sorted(by: { $0.key < $1.key }) {
-                lines.append("  \(title) \(name): \(group.good) of \(group.completed) completed")
+                lines.append("  \(title) \(name): \(group.good) of \(group.completed + group.failed) kept it")
             }
         }
         return lines

@@ -117,6 +117,9 @@ struct LoadWorkloadOptions: ParsableArguments {
     @Option(help: "Shape of gamma arrivals, as vLLM has it: 1 is Poisson, less is burstier.")
     var burstiness: String?
 
+    @Option(help: "Shape of Weibull arrivals: 1 is Poisson, less is burstier.")
+    var shape: String?
+
     @Option(help: "RATE:SECONDS or FROM..TO:SECONDS, separated by commas.")
     var stages: String?
 
@@ -143,7 +146,8 @@ struct LoadWorkloadOptions: ParsableArguments {
 
     func open() throws -> Workload {
         let given: [(String, String?)] = [
-            ("rate", rate), ("arrivals", arrivals), ("burstiness", burstiness), ("stages", stages),
+            ("rate", rate), ("arrivals", arrivals), ("burstiness", burstiness), ("shape", shape),
+            ("stages", stages),
             ("concurrency", concurrency.map { "\($0)" }), ("think", think), ("duration", duration),
             ("limit", requests.map { "\($0)" }), ("seed", seed.map { "\($0)" }),
         ]

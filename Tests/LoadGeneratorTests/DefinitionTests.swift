@@ -63,6 +63,25 @@ import Workload
         #expect(measured.outputTokens == 10 && measured.byClass[2]?.good == 1 && measured.byTenant[7]?.good == 1)
     }
 
+    /// A class whose requests fail has not kept its promise.
+    @Test func goodputOfAClassCountsItsFailures() throws {
+        var measured = LoadMeasurements()
+        for (index, status) in [RequestStatus.completed, .truncated, .truncated, .cancelled].enumerated() {
+            var record = sample()
+            record.id = UInt64(index)
+            record.status = status
+            record.priorityClass = 3
+            measured.record(record, promise: LatencyPromise(), recordLimit: 100)
+        }
+        var other = LoadMeasurements()
+        other.record(sample(), promise: try LatencyPromise(parsing: "ttft=1ms"), recordLimit: 100)
+        measured.merge(other)
+        let group = try #require(measured.byClass[3])
+        #expect(group.completed == 1 && group.failed == 2 && group.good == 1)
+        #expect(measured.byClass[2]?.completed == 1 && measured.byClass[2]?.good == 0)
+        #expect(measured.byTenant[7]?.completed == 2 && measured.byTenant[7]?.failed == 2)
+    }
+
     @Test func retriesAreAttemptsAfterTheFirst() {
         var measured = LoadMeasurements()
         var record = sample()

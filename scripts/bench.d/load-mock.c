@@ -1,14 +1,18 @@
 /* A trivial OpenAI server for measuring load generators: one thread, epoll, keep-alive, no parsing beyond the end of the request.
  *
  *   load-mock PORT CHUNKS [TTFT_MICROSECONDS ITL_MICROSECONDS]
+ *   load-mock --first-byte PORT COMMAND...
  *
- * POST: a chunked event stream of CHUNKS tokens, a usage and [DONE]; written at once, or paced: the first token after TTFT, then one
- * every ITL, each at its time to within a few microseconds (the last stretch of each wait is spun).
+ * POST: a chunked event stream of CHUNKS tokens, a usage and [DONE]; written at once, or paced: the first token TTFT after the request
+ * reached this machine, then one every ITL, each at its time to within a few microseconds (the last stretch of each wait is spun).
  * GET: one model for /v1/models, 200 and nothing for anything else.
+ * --first-byte: starts COMMAND, which is to send a request to PORT, prints the milliseconds from its start to the first byte that
+ * came, and ends with it.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -17,6 +21,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,6 +40,7 @@ static char *whole, *head, *token, *tail;
 static size_t whole_size, head_size, token_size, tail_size;
 static int chunks;
 static long long ttft, itl;
+static long long started; /* when COMMAND was; 0 once its first byte has come */
 
 static long long now(void) {
     struct timespec t;
@@ -88,7 +94,24 @@ static void drop(int fd) {
     close(fd);
 }
 
-static void answer(int fd) {
+/* Receives; `arrived` is when the kernel took in the last of it, on the monotonic clock. */
+static ssize_t receive(int fd, char *input, size_t size, long long *arrived) {
+    char control[CMSG_SPACE(sizeof(struct timespec))];
+    struct iovec piece = {.iov_base = input, .iov_len = size};
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    ssize_t n = recvmsg(fd, &message, 0);
+    *arrived = now();
+    for (struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&message) : NULL; c; c = CMSG_NXTHDR(&message, c))
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
+            struct timespec stamp, real;
+            memcpy(&stamp, CMSG_DATA(c), sizeof stamp);
+            clock_gettime(CLOCK_REALTIME, &real);
+            *arrived -= (real.tv_sec - stamp.tv_sec) * 1000000000LL + real.tv_nsec - stamp.tv_nsec;
+        }
+    return n;
+}
+
+static void answer(int fd, long long arrived) {
     struct connection *c = &connections[fd];
     if (strncmp(c->input, "GET", 3) == 0) {
         const char *body = strstr(c->input, "/v1/models") ? "{\"data\":[{\"id\":\"mock\"}]}" : "";
@@ -100,7 +123,7 @@ static void answer(int fd) {
     } else {
         send_all(fd, head, head_size);
         c->sent = 0;
-        c->due = now() + ttft;
+        c->due = arrived + ttft;
         active[active_count++] = fd;
     }
 }
@@ -119,16 +142,19 @@ static int complete(struct connection *c) {
 static void readable(int fd) {
     struct connection *c = &connections[fd];
     if (!c->input) c->input = malloc(input_size);
-    ssize_t n = recv(fd, c->input + c->have, (size_t)(input_size - 1 - c->have), 0);
+    long long arrived;
+    ssize_t n = receive(fd, c->input + c->have, (size_t)(input_size - 1 - c->have), &arrived);
     if (n < 0 && errno == EAGAIN) return;
     if (n <= 0 || c->have + n >= input_size - 1) {
         drop(fd);
         return;
     }
+    if (started) printf("%.2f\n", (double)(now() - started) / 1e6);
+    started = 0;
     c->have += (int)n;
     c->input[c->have] = 0;
     if (complete(c)) {
-        answer(fd);
+        answer(fd, arrived);
         c->have = 0;
     }
 }
@@ -154,9 +180,33 @@ static long long stream_due(void) {
     return next;
 }
 
+static void child_ended(int signal) {
+    (void)signal;
+    exit(0);
+}
+
+static void start(char **command) {
+    signal(SIGCHLD, child_ended);
+    started = now();
+    if (fork() != 0) return;
+    int nowhere = open("/dev/null", O_WRONLY);
+    dup2(nowhere, STDOUT_FILENO);
+    execvp(command[0], command);
+    perror(command[0]);
+    _exit(127);
+}
+
 int main(int argc, char **argv) {
+    char **command = NULL;
+    if (argc >= 4 && strcmp(argv[1], "--first-byte") == 0) {
+        command = argv + 3;
+        argv[1] = argv[2];
+        argv[2] = "1";
+        argc = 3;
+    }
     if (argc != 3 && argc != 5) {
-        fprintf(stderr, "usage: load-mock PORT CHUNKS [TTFT_MICROSECONDS ITL_MICROSECONDS]\n");
+        fprintf(stderr, "usage: load-mock PORT CHUNKS [TTFT_MICROSECONDS ITL_MICROSECONDS]\n"
+                        "       load-mock --first-byte PORT COMMAND...\n");
         return 2;
     }
     chunks = atoi(argv[2]);
@@ -166,7 +216,7 @@ int main(int argc, char **argv) {
     }
     prepare();
     signal(SIGPIPE, SIG_IGN);
-    int one = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    int one = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((unsigned short)atoi(argv[1])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 4096)) {
@@ -176,6 +226,7 @@ int main(int argc, char **argv) {
     int poll = epoll_create1(0);
     struct epoll_event event = {.events = EPOLLIN, .data.fd = listener}, events[256];
     epoll_ctl(poll, EPOLL_CTL_ADD, listener, &event);
+    if (command) start(command);
     for (;;) {
         long long next = active_count ? stream_due() : 0;
         struct timespec wait, *timeout = NULL;
@@ -200,6 +251,7 @@ int main(int argc, char **argv) {
                     continue;
                 }
                 setsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+                if (ttft || itl) setsockopt(accepted, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof one);
                 struct epoll_event added = {.events = EPOLLIN, .data.fd = accepted};
                 epoll_ctl(poll, EPOLL_CTL_ADD, accepted, &added);
             }
