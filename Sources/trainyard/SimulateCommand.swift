@@ -19,6 +19,10 @@ struct SimulateCommand: ParsableCommand {
 
     @OptionGroup var options: RunOptions
 
+    @Option(
+        help: "Milliseconds of virtual time between exchanges of load among cells (default: 10; 100 beyond 16 cells).")
+    var window: Double?
+
     @Option(help: "Write one CSV row per request to this file.", completion: .file())
     var requests: String?
 
