@@ -10,12 +10,14 @@ public struct DeploymentSearch: Sendable {
     public var model: String
     /// Longest prompt plus output that must be served.
     public var maxModelTokens: Int
-    public var precisions: [Precision]
+    /// Nil for BF16, FP8 and, where a model's weights or its experts' are published in four bits, as they are.
+    public var precisions: [Precision]?
     public var region: String
     public var price: PriceSpecification?
 
-    public init(model: String, maxModelTokens: Int, precisions: [Precision], region: String, price: PriceSpecification?)
-    {
+    public init(
+        model: String, maxModelTokens: Int, precisions: [Precision]?, region: String, price: PriceSpecification?
+    ) {
         self.model = model
         self.maxModelTokens = maxModelTokens
         self.precisions = precisions
@@ -34,31 +36,37 @@ public struct DeploymentSearch: Sendable {
     /// the stack. Deployments that memory turns into an earlier one (fewer slots fit than were asked for) are left
     /// out.
     ///
-    /// - Throws: when the instance or the model is unknown.
+    /// - Throws: when the instance or the model is unknown, or the model's configuration cannot be read.
     public func candidates(
         on instanceName: String, catalog: Catalog, calibration: Calibration
     ) throws(CatalogError) -> (plans: [FleetPlan], refusals: [Refusal]) {
         let instance = try catalog.instance(instanceName)
         let accelerator = try catalog.accelerator(of: instance)
-        _ = try catalog.model(nameOrPath: model)
+        let shape = try catalog.model(nameOrPath: model)
         let isNeuron = accelerator.family == .neuron
         let ranks =
             try instance.acceleratorCount.value * (isNeuron ? accelerator.logicalCoreMode().logicalCores.value : 1)
         var plans: [FleetPlan] = []
         var refusals: [Refusal] = []
         var seen: Set<String> = []
-        for precision in precisions where accelerator.peakFlopsPerSecond[precision] != nil {
+        for precision in precisions?.map(\.rawValue) ?? Self.usualPrecisions(of: shape) {
+            let stored = Precision(rawValue: precision) ?? shape.nativeExpertPrecision ?? shape.nativePrecision
+            if let reason = Self.refusal(of: stored, on: accelerator) {
+                refusals.append(Refusal(name: "\(instance.id) \(precision)", reason: reason))
+                continue
+            }
             for tensor in Self.powersOfTwo(upTo: ranks) {
                 for settings in isNeuron ? neuronSettings : gpuSettings {
                     var deployment = DeploymentSpecification(
-                        model: Located(model), precision: Located(precision.rawValue),
+                        model: Located(model), precision: Located(precision),
                         parallelism: Located(Parallelism(tensor: tensor)),
                         stack: Located((isNeuron ? ServingStack.vllmNeuron : .vllm).rawValue))
                     deployment.maxModelTokens = maxModelTokens
-                    deployment.kvPrecision = Located(
-                        precision.bitsPerElement < 16 ? Precision.fp8.rawValue : Precision.bf16.rawValue)
+                    // Published checkpoints leave the cache in 16 bits.
+                    let narrow = precision != nativePrecision && stored.bitsPerElement < 16
+                    deployment.kvPrecision = Located((narrow ? Precision.fp8 : .bf16).rawValue)
                     settings.apply(to: &deployment)
-                    let label = "\(instance.id) \(precision.rawValue) TP\(tensor)"
+                    let label = "\(instance.id) \(precision) TP\(tensor)"
                     do {
                         let plan = try plan(
                             deployment, on: instance.id, name: label, catalog: catalog, calibration: calibration)
@@ -88,6 +96,21 @@ public struct DeploymentSearch: Sendable {
             specification.price = nil
             return try specification.plan(catalog: catalog, calibration: calibration)
         }
+    }
+
+    private static func usualPrecisions(of model: Model) -> [String] {
+        let usual = [Precision.bf16, .fp8].map(\.rawValue)
+        let published = model.nativeExpertPrecision ?? model.nativePrecision
+        return published.bitsPerElement < 8 ? usual + [nativePrecision] : usual
+    }
+
+    /// Why weights in that format cannot be served there; nil when they can. GPUs widen packed weights of four bits as
+    /// they read them; compiled graphs multiply in the format that they load.
+    private static func refusal(of precision: Precision, on accelerator: Accelerator) -> String? {
+        if accelerator.peakFlopsPerSecond[precision] != nil { return nil }
+        if accelerator.family != .neuron, precision.bitsPerElement < 8 { return nil }
+        let known = accelerator.peakFlopsPerSecond.keys.map(\.rawValue).sorted().joined(separator: ", ")
+        return "\(accelerator.id) has no \(precision.rawValue) arithmetic; it has \(known)"
     }
 
     private static func powersOfTwo(upTo most: Int) -> [Int] {

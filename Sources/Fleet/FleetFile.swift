@@ -112,7 +112,7 @@ extension DeploymentSpecification {
         let stack = try map.required("stack")
         self.init(
             model: try map.required("model").located(),
-            precision: try readPrecision(map.required("precision")),
+            precision: try readPrecision(map.required("precision"), or: [nativePrecision]),
             parallelism: try readParallelism(map.required("parallelism")),
             stack: Located(try stack.oneOf(ServingStack.allCases.map(\.rawValue)), at: stack.place)
         )
@@ -122,7 +122,7 @@ extension DeploymentSpecification {
         maxSequences = try map["max_num_seqs"]?.integer(in: 1...65_536, unit: "sequences")
         maxModelTokens = try map["max_model_len"]?.integer(in: tokens, unit: "tokens")
         maxBatchedTokens = try map["max_num_batched_tokens"]?.integer(in: 1...1_048_576, unit: "tokens")
-        kvPrecision = try map["kv_precision"].map(readPrecision)
+        kvPrecision = try map["kv_precision"].map { try readPrecision($0) }
         kvBlockTokens = try map["kv_block_tokens"]?.integer(in: 1...8192, unit: "tokens")
         prefixCaching = try map["enable_prefix_caching"]?.boolean()
         gpuMemoryUtilization = try map["gpu_memory_utilization"]?.number(in: 0.01...1, unit: "share of memory")
@@ -138,9 +138,12 @@ extension DeploymentSpecification {
     }
 }
 
-/// The name of a number format.
-private func readPrecision(_ value: YAMLValue) throws -> Located<String> {
-    Located(try value.oneOf(Precision.allCases.map(\.rawValue)), at: value.place)
+/// Weights, and routed experts apart from them, in the formats that the model is published in.
+let nativePrecision = "native"
+
+/// The name of a number format, or one of a few other words.
+private func readPrecision(_ value: YAMLValue, or others: [String] = []) throws -> Located<String> {
+    Located(try value.oneOf(Precision.allCases.map(\.rawValue) + others), at: value.place)
 }
 
 /// A list of ascending sizes.

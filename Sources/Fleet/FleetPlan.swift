@@ -56,9 +56,14 @@ public struct PoolPower: Sendable, Equatable {
 
 /// What the region, or the fleet file in its place, says of the site. Nil where no source gives the figure.
 public struct SitePlan: Sendable, Equatable {
+    public var region: String?
     public var pue: Double?
     public var wueLitresPerKWh: Double?
     public var gramsCO2ePerKWh: Double?
+    /// Of the three figures; a figure that the fleet file gives is assumed.
+    public var pueGrade: Grade?
+    public var wueGrade: Grade?
+    public var carbonGrade: Grade?
 }
 
 /// A fleet ready to run.

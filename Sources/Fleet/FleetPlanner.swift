@@ -30,7 +30,7 @@ extension FleetSpecification {
         let transfer = try joined(&plans, catalog: catalog)
         let site = try site(catalog: catalog)
         let prices = try priced(&plans, catalog: catalog)
-        let wall = powered(&plans)
+        let wall = powered(&plans, catalog: catalog)
         for part in [prices, transfer.known, site.known, wall] {
             grades += part.grades
             for sentence in part.assumptions where !assumptions.contains(sentence) { assumptions.append(sentence) }
@@ -133,36 +133,62 @@ extension FleetSpecification {
     // MARK: Site
 
     private func site(catalog: Catalog) throws -> (plan: SitePlan, known: Known) {
-        var plan = SitePlan(pue: site.pue, wueLitresPerKWh: site.wueLitresPerKWh, gramsCO2ePerKWh: site.gramsCO2ePerKWh)
+        var plan = SitePlan(
+            region: region?.value, pue: site.pue, wueLitresPerKWh: site.wueLitresPerKWh,
+            gramsCO2ePerKWh: site.gramsCO2ePerKWh)
         var known = Known()
-        guard let region else {
-            if plan.pue == nil {
-                known.assumptions.append("no region and no pue: facility energy and carbon are not reported")
+        var place: Region?
+        if let region {
+            do { place = try catalog.region(region.value) } catch {
+                throw FleetError(error.description, at: region.place)
             }
-            return (plan, known)
+            plan.region = place?.id
+        } else if plan.pue == nil {
+            known.assumptions.append("no region and no pue: facility energy and carbon are not reported")
         }
-        let place: Region
-        do { place = try catalog.region(region.value) } catch { throw FleetError(error.description, at: region.place) }
-        func take(_ target: WritableKeyPath<SitePlan, Double?>, _ figure: Figure<Double>?, _ what: String) {
-            if plan[keyPath: target] != nil {
-                known.assumptions.append("\(what) given in the fleet file")
-            } else if let figure {
+        func take(
+            _ target: WritableKeyPath<SitePlan, Double?>, _ grade: WritableKeyPath<SitePlan, Grade?>,
+            _ figure: Figure<Double>?, _ what: String, _ unit: String
+        ) {
+            if let given = plan[keyPath: target] {
+                plan[keyPath: grade] = .assumed
+                known.note(.assumed, "\(what) \(given)\(unit), given in the fleet file")
+            } else if let figure, let place {
                 plan[keyPath: target] = figure.value
-                known.grades.append(figure.grade)
-            } else {
+                plan[keyPath: grade] = figure.grade
+                known.note(
+                    figure.grade,
+                    "\(what) of \(place.id) \(figure.value)\(unit), \(figure.grade.rawValue): \(figure.source)")
+            } else if let place {
                 known.assumptions.append("no \(what) is known for \(place.id): what rests on it is not reported")
             }
         }
-        take(\.pue, place.powerUsageEffectiveness, "PUE")
-        take(\.wueLitresPerKWh, place.waterLitresPerKilowattHour, "WUE")
-        take(\.gramsCO2ePerKWh, place.carbonGramsPerKilowattHour, "grid carbon")
+        take(\.pue, \.pueGrade, place?.powerUsageEffectiveness, "PUE", "")
+        take(\.wueLitresPerKWh, \.wueGrade, place?.waterLitresPerKilowattHour, "WUE", " L/kWh")
+        take(\.gramsCO2ePerKWh, \.carbonGrade, place?.carbonGramsPerKilowattHour, "grid carbon", " gCO2e/kWh")
         return (plan, known)
     }
 
     // MARK: Power
 
-    private func powered(_ plans: inout [PoolPlan]) -> Known {
+    private func powered(_ plans: inout [PoolPlan], catalog: Catalog) -> Known {
         var known = Known()
+        func whole(_ watts: Double) -> String { String(Int(watts.rounded())) }
+        for instance in plans.map(\.instance) {
+            guard let accelerator = try? catalog.accelerator(of: instance), let limit = accelerator.thermalDesignWatts,
+                let power = accelerator.power
+            else { continue }
+            let range = limit.range
+            let watts =
+                range.lowerBound == range.upperBound
+                ? whole(limit.value)
+                : "\(whole(limit.value)) (\(whole(range.lowerBound)) to \(whole(range.upperBound)))"
+            // A source that is itself an assumption says so in its first word.
+            let origin = power.source.hasPrefix("assumed: ") ? power.source : "\(power.grade.rawValue): \(power.source)"
+            let sentence =
+                "chip power of \(accelerator.id): TDP \(watts) W, \(limit.grade.rawValue); what work draws of it, \(origin)"
+            if !known.assumptions.contains(sentence) { known.assumptions.append(sentence) }
+        }
         for (index, pool) in pools.enumerated() {
             let overrides = pool.power.or(power)
             let compiled = plans[index].compiled

@@ -47,10 +47,18 @@ public struct YAMLValue {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
             return FleetError("not YAML: \(problem)", at: at(mark))
+        case .reader(let problem, let offset, _, let yaml):
+            // The reader counts bytes; the others count lines.
+            let before = yaml.utf8.prefix(offset ?? 0)
+            let newline = UInt8(ascii: "\n")
+            let line = before.count { $0 == newline } + 1
+            let column = before.reversed().prefix { $0 != newline }.count + 1
+            return FleetError("not YAML: \(problem)", at: Place(file: file, line: line, column: column))
         case .duplicatedKeysInMapping(let duplicates, let context):
             return FleetError("the key '\(duplicates.min() ?? "")' is given twice", at: at(context.mark))
         default:
-            return FleetError("not YAML: \(error)", at: Place(file: file, line: 1, column: 1))
+            let words = "\(error)".split(whereSeparator: \.isNewline).first ?? "it cannot be read"
+            return FleetError("not YAML: \(words)", at: Place(file: file, line: 1, column: 1))
         }
     }
 

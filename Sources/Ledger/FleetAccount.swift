@@ -45,14 +45,27 @@ public struct PoolAccount: Sendable, Equatable {
 
 /// What the site adds to the wall power. A figure that no source gives is nil, and what rests on it is not reported.
 public struct SiteAccount: Sendable, Equatable {
+    /// Where it is, in the catalogue's words.
+    public var region: String?
     /// Facility watts per wall watt.
     public var pue: Double?
     /// Litres of water per kWh at the wall.
     public var wueLitresPerKWh: Double?
     /// Grams of CO2e per kWh at the meter.
     public var gramsCO2ePerKWh: Double?
+    /// How good the three figures are.
+    public var pueGrade: Grade?
+    public var wueGrade: Grade?
+    public var carbonGrade: Grade?
 
-    public init(pue: Double?, wueLitresPerKWh: Double?, gramsCO2ePerKWh: Double?) {
+    public init(
+        region: String? = nil, pue: Double?, wueLitresPerKWh: Double?, gramsCO2ePerKWh: Double?,
+        pueGrade: Grade? = nil, wueGrade: Grade? = nil, carbonGrade: Grade? = nil
+    ) {
+        self.region = region
+        self.pueGrade = pueGrade
+        self.wueGrade = wueGrade
+        self.carbonGrade = carbonGrade
         self.pue = pue
         self.wueLitresPerKWh = wueLitresPerKWh
         self.gramsCO2ePerKWh = gramsCO2ePerKWh

@@ -83,6 +83,31 @@ public struct SimulationReport: Codable, Sendable, Equatable {
         @KnownOrNull public var litresOfWater: Double?
     }
 
+    /// What the site adds to energy, and how good each figure is. A figure that no source gives is left out.
+    public struct Site: Codable, Sendable, Equatable {
+        public struct Graded: Codable, Sendable, Equatable {
+            public var value: Double
+            public var grade: String
+
+            init?(_ value: Double?, _ grade: Grade?) {
+                guard let value, let grade else { return nil }
+                self.value = value
+                self.grade = grade.rawValue
+            }
+        }
+        public var region: String?
+        public var pue: Graded?
+        public var wueLitresPerKWh: Graded?
+        public var gramsCO2ePerKWh: Graded?
+
+        init(_ account: SiteAccount) {
+            region = account.region
+            pue = Graded(account.pue, account.pueGrade)
+            wueLitresPerKWh = Graded(account.wueLitresPerKWh, account.wueGrade)
+            gramsCO2ePerKWh = Graded(account.gramsCO2ePerKWh, account.carbonGrade)
+        }
+    }
+
     public var fleet: String
     public var workload: String
     public var seed: UInt64
@@ -99,10 +124,13 @@ public struct SimulationReport: Codable, Sendable, Equatable {
     public var e2eSeconds: Latency
     public var queueSeconds: Latency
     public var goodput: Goodput
+    /// Whether the fleet kept up with the arrivals: `stable`, `backlogged` or `overloaded`; left out where nothing judged it.
     public var stability: String?
     public var cost: Cost
     public var energy: Energy
     public var carbon: Carbon
+    /// Left out by reports that are older than it.
+    public var site: Site?
     public var grade: String
     public var assumptions: [String]
     public var digest: String
@@ -188,6 +216,7 @@ extension SimulationReport {
             gramsCO2e: settlement.gramsCO2e,
             gramsPerMillionOutputTokens: perUnit(settlement.gramsCO2e, outputs, scale: 1e6),
             litresOfWater: settlement.litresOfWater)
+        site = Site(account.site)
         grade = max(account.grade, subject.grade).rawValue
         assumptions = account.assumptions + subject.assumptions
         digest = tally.digest.description

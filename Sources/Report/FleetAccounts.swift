@@ -12,8 +12,9 @@ extension FleetAccount {
         self.init(
             fleet: plan.name, pools: plan.pools.map(PoolAccount.init),
             site: SiteAccount(
-                pue: plan.site.pue, wueLitresPerKWh: plan.site.wueLitresPerKWh,
-                gramsCO2ePerKWh: plan.site.gramsCO2ePerKWh),
+                region: plan.site.region, pue: plan.site.pue, wueLitresPerKWh: plan.site.wueLitresPerKWh,
+                gramsCO2ePerKWh: plan.site.gramsCO2ePerKWh, pueGrade: plan.site.pueGrade,
+                wueGrade: plan.site.wueGrade, carbonGrade: plan.site.carbonGrade),
             priceBasis: plan.priceBasis, grade: plan.grade, assumptions: plan.assumptions, bands: ModelBands(plan))
     }
 }

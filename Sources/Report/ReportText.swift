@@ -136,7 +136,7 @@ public struct ReportText: Sendable {
     private mutating func bands() {
         let kinds: [(String, (ModelBands) -> [Double])] = [
             ("model band of TTFT", { $0.ttft }), ("model band of TPOT", { $0.tpot }),
-            ("model band of cost", { $0.cost }),
+            ("model band of throughput", { $0.throughput }), ("model band of cost", { $0.cost }),
             ("model band of energy", { $0.energy }),
         ]
         guard sides.contains(where: { $0.report.bands != nil }) else { return }

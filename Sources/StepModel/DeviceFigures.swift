@@ -20,7 +20,8 @@ public enum DeviceGeneration: String, Sendable, Hashable, CaseIterable {
     /// The generation of an accelerator, by the beginning of its name.
     static func of(_ accelerator: Accelerator) throws(DeploymentError) -> DeviceGeneration {
         let prefixes: [(String, DeviceGeneration)] = [
-            ("a100", .ampere), ("l40", .ada), ("rtx40", .ada), ("rtx4", .ada), ("h100", .hopper), ("h200", .hopper),
+            ("a10", .ampere), ("a30", .ampere), ("l4", .ada), ("rtx40", .ada), ("rtx4", .ada), ("h100", .hopper),
+            ("h200", .hopper),
             ("b200", .blackwell), ("b300", .blackwell), ("gb200", .blackwell), ("gb300", .blackwell),
             ("rtxpro", .blackwell),
             ("mi3", .cdna), ("trainium1", .trainium1), ("inferentia2", .inferentia2), ("trainium2", .trainium2),

@@ -28,8 +28,11 @@ struct PlanCommand: AsyncParsableCommand {
     @Option(help: "Instance types, separated by commas.")
     var instances: String
 
-    @Option(help: "Number formats of the weights, separated by commas.")
-    var precisions = "bf16,fp8"
+    @Option(
+        help:
+            "Number formats of the weights, separated by commas. Default: bf16, fp8, and as published for models published in four bits."
+    )
+    var precisions: String?
 
     @Option(help: "Region that gives PUE, grid carbon and prices.")
     var region = "us-east-2"
@@ -55,8 +58,8 @@ struct PlanCommand: AsyncParsableCommand {
         _ = try catalog.region(region)
         var plans: [FleetPlan] = []
         var refusals: [DeploymentSearch.Refusal] = []
-        for name in instances.split(separator: ",") {
-            let found = try search.candidates(on: String(name), catalog: catalog, calibration: .builtIn)
+        for name in try instanceNames() {
+            let found = try search.candidates(on: name, catalog: catalog, calibration: .builtIn)
             plans += found.plans
             refusals += found.refusals
         }
@@ -70,8 +73,19 @@ struct PlanCommand: AsyncParsableCommand {
         if !report.deployments.contains(where: \.keepsPromise) { throw ExitCode(1) }
     }
 
-    private func parsedPrecisions() throws -> [Precision] {
-        try precisions.split(separator: ",").map { name in
+    /// The instance types, each once.
+    private func instanceNames() throws -> [String] {
+        var names: [String] = []
+        for part in instances.split(separator: ",") {
+            let name = part.trimmingCharacters(in: .whitespaces)
+            if !names.contains(name) { names.append(name) }
+        }
+        guard !names.isEmpty else { throw ValidationError("--instances names none; `trainyard catalog` lists them") }
+        return names
+    }
+
+    private func parsedPrecisions() throws -> [Precision]? {
+        try precisions?.split(separator: ",").map { name in
             guard let precision = Precision(rawValue: String(name)) else {
                 throw ValidationError(
                     "unknown precision '\(name)'; valid: \(Precision.allCases.map(\.rawValue).joined(separator: ", "))")
@@ -208,7 +222,12 @@ struct PlanReport: Encodable {
         var text = "workload \(workload): TTFT p99 <= \(NumberText.milliseconds(first.goodput.ttftP99Seconds)) ms, "
         text += "TPOT p99 <= \(NumberText.milliseconds(first.goodput.tpotP99Seconds)) ms\n"
         text += "\(deployments.count) deployments tried: \(deployments.count - broken.count) keep the promise, "
-        text += "\(broken.count) cannot; \(refused.count) do not fit\n\n" + table.text
+        text += "\(broken.count) cannot; \(refused.count) are not possible"
+        text += (refused.isEmpty ? "" : all ? ", below" : " (--all says why)") + "\n\n" + table.text
+        if all, !refused.isEmpty {
+            text += "\nnot possible:\n"
+            for (name, reason) in refused.sorted(by: { $0.key < $1.key }) { text += "  \(name): \(reason)\n" }
+        }
         if deployments.contains(where: { $0.report.cost.usdPerHour == nil }) {
             text +=
                 "\n- in a price: none is known on that basis; such a deployment is on the front for energy or latency alone\n"

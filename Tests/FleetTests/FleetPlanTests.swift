@@ -108,6 +108,46 @@ private let gpuPool = """
                 "the pools of one fleet serve one model"))
     }
 
+    @Test func plansSayWhatSiteAndPowerRestOn() throws {
+        let plan = try plan(fleet())
+        #expect(plan.site.region == "us-east-2")
+        let place = try Catalog.builtIn.region("us-east-2")
+        #expect(plan.site.pue == place.powerUsageEffectiveness?.value)
+        #expect(plan.site.pueGrade == place.powerUsageEffectiveness?.grade)
+        #expect(plan.site.wueGrade != nil && plan.site.carbonGrade != nil)
+        for start in [
+            "PUE of us-east-2 ", "WUE of us-east-2 ", "grid carbon of us-east-2 ", "chip power of trainium2: ",
+        ] {
+            #expect(plan.assumptions.contains { $0.hasPrefix(start) && $0.contains(": ") }, "\(start)")
+        }
+        let given = try self.plan(fleet(last: "pue: 1.2"))
+        #expect(given.site.pue == 1.2 && given.site.pueGrade == .assumed)
+        #expect(given.assumptions.contains("PUE 1.2, given in the fleet file"))
+    }
+
+    @Test func nativePrecisionIsThePublishedOne() throws {
+        let text = fleet(instance: "p5.48xlarge", model: "gpt-oss-120b", tensor: 1, stack: "vllm")
+        let native = try plan(text.replacing("precision: bf16", with: "precision: native"))
+        #expect(native.pools[0].compiled.deployment.precision == nil)
+        #expect(native.pools[0].caption.contains { $0.contains("as published") })
+        #expect(message(text).contains("does not fit"))
+    }
+
+    @Test func searchesTryWhatCanBeAndSayWhatCannot() throws {
+        func search(_ instance: String) throws -> (plans: [FleetPlan], refusals: [DeploymentSearch.Refusal]) {
+            let search = DeploymentSearch(
+                model: "gpt-oss-120b", maxModelTokens: 2048, precisions: nil, region: "us-east-2", price: nil)
+            return try search.candidates(on: instance, catalog: .builtIn, calibration: .builtIn)
+        }
+        let hopper = try search("p5.4xlarge")
+        #expect(Set(hopper.plans.map(\.name)) == ["p5.4xlarge native TP1"])
+        #expect(hopper.refusals.map(\.name) == ["p5.4xlarge bf16 TP1", "p5.4xlarge fp8 TP1"])
+        #expect(hopper.refusals.allSatisfy { $0.reason.contains("does not fit") })
+        let trainium = try search("trn2.3xlarge")
+        #expect(trainium.refusals.contains { $0.reason.hasPrefix("trainium2 has no mxfp4 arithmetic; it has bf16") })
+        #expect(throws: CatalogError.self) { try search("p55.48xlarge") }
+    }
+
     @Test func pricesFollowBasisAndDate() throws {
         let plan = try plan(fleet(more: gpuPool))
         #expect(plan.pools.map(\.microDollarsPerInstanceHour) == [35_760_800, 63_158_000])
@@ -141,7 +181,7 @@ private let gpuPool = """
         #expect(plan.site.pue == region.powerUsageEffectiveness?.value)
         #expect(plan.site.gramsCO2ePerKWh == region.carbonGramsPerKilowattHour?.value)
         let other = try self.plan(fleet(last: "pue: 1.5"))
-        #expect(other.site.pue == 1.5 && other.assumptions.contains("PUE given in the fleet file"))
+        #expect(other.site.pue == 1.5 && other.assumptions.contains("PUE 1.5, given in the fleet file"))
         let power = try self.plan(fleet(last: "power: { host_watts: 2000, network_watts: 50 }"))
         #expect(power.pools[0].power.hostWatts == 2000 && power.pools[0].power.networkWatts == 50)
         #expect(power.pools[0].power.wallPerChipWatt == plan.pools[0].power.wallPerChipWatt)
