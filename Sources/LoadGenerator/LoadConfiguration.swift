@@ -2,8 +2,8 @@
 // How a load run goes about it.
 //===----------------------------------------------------------------------===//
 
-/// Latency promises, in nanoseconds; a request counts for goodput when it kept all that are set.
-public struct LatencyPromise: Equatable, Sendable {
+/// Promises that each request is held to, in nanoseconds; a request counts for goodput when it kept all that are set.
+public struct RequestPromise: Equatable, Sendable {
     public var ttft: Int64?
     public var tpot: Int64?
     public var itl: Int64?
@@ -18,7 +18,7 @@ public struct LatencyPromise: Equatable, Sendable {
     public init(parsing text: String) throws(LoadError) {
         for part in text.split(separator: ",") {
             let halves = part.split(separator: "=", maxSplits: 1)
-            guard halves.count == 2, let time = LatencyPromise.nanoseconds(halves[1]) else {
+            guard halves.count == 2, let time = RequestPromise.nanoseconds(halves[1]) else {
                 throw LoadError("'\(part)' in '\(text)': expected NAME=TIME such as ttft=200ms")
             }
             switch halves[0] {
@@ -77,7 +77,7 @@ public struct LoadConfiguration: Sendable {
     /// Share of the streamed requests that are cut by the client, and after how many chunks.
     public var cancelledShare = 0.0
     public var cancelAfterChunks = 8
-    public var promise = LatencyPromise()
+    public var promise = RequestPromise()
     /// Requests intended before this are sent but not measured.
     public var warmupNanoseconds: Int64 = 0
     /// Turns of a session wait for the turn before them to end (a client cannot answer what it has not read).

@@ -72,7 +72,7 @@ public struct LoadMeasurements: Sendable {
     public var total: Int { statuses.reduce(0, +) }
 
     /// Takes in a request that has ended.
-    mutating func record(_ record: RequestRecord, promise: LatencyPromise, recordLimit: Int) {
+    mutating func record(_ record: RequestRecord, promise: RequestPromise, recordLimit: Int) {
         statuses[Int(record.status.rawValue)] += 1
         if record.status == .httpError { httpErrors[record.httpStatus, default: 0] += 1 }
         retries += max(0, Int(record.attempts) - 1)
@@ -92,7 +92,7 @@ public struct LoadMeasurements: Sendable {
         if records.count < recordLimit { records.append(record) } else { recordsLeftOut += 1 }
     }
 
-    private mutating func recordCompleted(_ record: RequestRecord, promise: LatencyPromise) {
+    private mutating func recordCompleted(_ record: RequestRecord, promise: RequestPromise) {
         if record.firstToken >= 0 {
             ttft.record(record.ttft)
             ttftFromIntended.record(record.ttftFromIntended)

@@ -256,7 +256,7 @@ extension LoadReport.Latencies {
 }
 
 extension LoadReport.Goodput {
-    init(_ measured: LoadMeasurements, _ promise: LatencyPromise, _ duration: Double) {
+    init(_ measured: LoadMeasurements, _ promise: RequestPromise, _ duration: Double) {
         self.promise = [:]
         for (name, value) in [
             ("ttft", promise.ttft), ("tpot", promise.tpot), ("itl", promise.itl), ("e2e", promise.e2e),

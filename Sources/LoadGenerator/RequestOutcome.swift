@@ -86,7 +86,7 @@ public struct RequestRecord: BitwiseCopyable, Sendable {
     public var ntpot: Int64? { outputTokens > 0 ? e2e / Int64(outputTokens) : nil }
 
     /// Whether a completed request kept `promise`. A promise on a figure that the request does not have is kept.
-    public func keeps(_ promise: LatencyPromise) -> Bool {
+    public func keeps(_ promise: RequestPromise) -> Bool {
         if let limit = promise.ttft, firstToken >= 0, ttftFromIntended > limit { return false }
         if let limit = promise.tpot, let tpot, tpot > limit { return false }
         if let limit = promise.itl, largestGap > limit { return false }

@@ -220,7 +220,7 @@ struct LoadClientOptions: ParsableArguments {
             throw LoadError("--cancel takes 0 to 1, --cancel-after 1 to 1000000")
         }
         guard warmup >= 0, warmup < 1e6 else { throw LoadError("--warmup takes seconds from 0, not \(warmup)") }
-        guard let limit = try? LatencyPromise(parsing: "e2e=\(timeout)").e2e else {
+        guard let limit = try? RequestPromise(parsing: "e2e=\(timeout)").e2e else {
             throw LoadError("--timeout is '\(timeout)', where a time such as 600s was expected")
         }
         guard ["kernel", "client"].contains(timestamps) else {
@@ -234,7 +234,7 @@ struct LoadClientOptions: ParsableArguments {
         configuration.cancelledShare = cancel
         configuration.cancelAfterChunks = cancelAfter
         configuration.warmupNanoseconds = Int64(warmup * 1e9)
-        if let slo { configuration.promise = try LatencyPromise(parsing: slo) }
+        if let slo { configuration.promise = try RequestPromise(parsing: slo) }
         configuration.turnsWait = !overlapTurns
         if let prompts { configuration.prompts = try readPrompts(prompts) }
     }
@@ -271,7 +271,7 @@ struct LoadSearchOptions: ParsableArguments {
     @Option(help: "Share of the requests that must keep the promise, or of the rate that must be completed.")
     var searchShare = 0.95
 
-    func goal(promise: LatencyPromise) throws -> RateSearch.Goal? {
+    func goal(promise: RequestPromise) throws -> RateSearch.Goal? {
         guard let search else { return nil }
         guard (0.01...1).contains(searchShare) else {
             throw LoadError("--search-share takes 0.01 to 1, not \(searchShare)")

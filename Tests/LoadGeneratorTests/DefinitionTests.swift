@@ -43,7 +43,7 @@ import Workload
 
     @Test func promisesAreHeldToTheIntendedTimeAndIncludeTheirBound() {
         let record = sample()
-        func keeps(_ text: String) throws -> Bool { record.keeps(try LatencyPromise(parsing: text)) }
+        func keeps(_ text: String) throws -> Bool { record.keeps(try RequestPromise(parsing: text)) }
         #expect((try? keeps("ttft=22ms")) == true && (try? keeps("ttft=21.9ms")) == false)
         #expect((try? keeps("tpot=5.3ms")) == true && (try? keeps("tpot=5.2ms")) == false)
         #expect((try? keeps("itl=9ms")) == true && (try? keeps("itl=8.9ms")) == false)
@@ -56,7 +56,7 @@ import Workload
         for status in RequestStatus.allCases {
             var record = sample()
             record.status = status
-            measured.record(record, promise: LatencyPromise(), recordLimit: 100)
+            measured.record(record, promise: RequestPromise(), recordLimit: 100)
         }
         #expect(measured.completed == 1 && measured.good == 1 && measured.e2e.count == 1 && measured.ttft.count == 1)
         #expect(measured.failed == RequestStatus.allCases.count - 3, "all but completed, cancelled and unfinished")
@@ -71,10 +71,10 @@ import Workload
             record.id = UInt64(index)
             record.status = status
             record.priorityClass = 3
-            measured.record(record, promise: LatencyPromise(), recordLimit: 100)
+            measured.record(record, promise: RequestPromise(), recordLimit: 100)
         }
         var other = LoadMeasurements()
-        other.record(sample(), promise: try LatencyPromise(parsing: "ttft=1ms"), recordLimit: 100)
+        other.record(sample(), promise: try RequestPromise(parsing: "ttft=1ms"), recordLimit: 100)
         measured.merge(other)
         let group = try #require(measured.byClass[3])
         #expect(group.completed == 1 && group.failed == 2 && group.good == 1)
@@ -86,7 +86,7 @@ import Workload
         var measured = LoadMeasurements()
         var record = sample()
         record.attempts = 3
-        measured.record(record, promise: LatencyPromise(), recordLimit: 100)
+        measured.record(record, promise: RequestPromise(), recordLimit: 100)
         #expect(measured.retries == 2 && measured.total == 1)
     }
 
@@ -137,7 +137,7 @@ import Workload
             record.dispatched = record.intended + (late ? 1_000_000_000 : 20_000)
             record.firstToken = record.dispatched + 10_000_000
             record.ended = record.firstToken + 10_000_000
-            measured.record(record, promise: LatencyPromise(), recordLimit: 100)
+            measured.record(record, promise: RequestPromise(), recordLimit: 100)
         }
         let configuration = LoadConfiguration(target: try LoadTarget(parsing: "http://h"), model: "m")
         let result = LoadResult(

@@ -24,7 +24,7 @@ import Workload
         var random = RandomStream(seed: seed)
         var whole = LoadMeasurements()
         var parts = [LoadMeasurements(), LoadMeasurements(), LoadMeasurements()]
-        var promise = LatencyPromise()
+        var promise = RequestPromise()
         promise.ttft = 50_000_000
         for _ in 0..<2_000 {
             let record = record(&random)

@@ -20,13 +20,13 @@ import Testing
     }
 
     @Test func understandsPromises() throws {
-        let promise = try LatencyPromise(parsing: "ttft=200ms,tpot=50000us,e2e=5s")
+        let promise = try RequestPromise(parsing: "ttft=200ms,tpot=50000us,e2e=5s")
         #expect(
             promise.ttft == 200_000_000 && promise.tpot == 50_000_000 && promise.e2e == 5_000_000_000
                 && promise.itl == nil)
-        #expect(try LatencyPromise(parsing: "itl=0.5").itl == 500_000_000)
+        #expect(try RequestPromise(parsing: "itl=0.5").itl == 500_000_000)
         for bad in ["", "ttft", "ttft=", "ttft=-1s", "tftt=1s", "ttft=1m"] {
-            #expect(throws: LoadError.self) { try LatencyPromise(parsing: bad) }
+            #expect(throws: LoadError.self) { try RequestPromise(parsing: bad) }
         }
     }
 }
