@@ -32,7 +32,9 @@ public enum Coefficient: Int, Sendable, Hashable, CaseIterable {
     case layerSequenceSeconds
     /// Added to a layer with routed experts, seconds.
     case expertLayerSeconds
-    /// Added to a layer with routed experts for each prefill token, seconds: gathers that do not scale with the work.
+    /// Added to a layer with routed experts for each expert that a prefill token visits, seconds: gathers of Neuron's
+    /// selective loading, which take the same time whatever the expert's size. Graphs compiled for more visits than
+    /// experts (slots × active > experts) load all experts at once and do not pay it.
     case expertPrefillTokenSeconds
     /// Added to a recurrent layer (linear attention, state space) for each prefill token, seconds: a scan in order.
     case recurrentPrefillTokenSeconds
@@ -49,6 +51,11 @@ public enum Coefficient: Int, Sendable, Hashable, CaseIterable {
     case networkLatency
     /// Host work of a step, seconds, and of each sequence in it.
     case stepSeconds, sequenceSeconds
+    /// Host work of each live sequence in a decode step of a server whose compiled step is the same for any number of
+    /// them, seconds.
+    case liveSequenceSeconds
+    /// What running sequences wait after a prefill beside them, besides the prefill itself, seconds.
+    case prefillStallSeconds
     /// Host and launch work that a step with a prefill has more than one without, seconds.
     case prefillSeconds
     /// One pass of a draft head, seconds, besides what its layer and logits take.

@@ -69,7 +69,8 @@ struct Blueprint: Sendable {
             weightArithmetic: Self.arithmetic(of: weights, on: device.generation),
             keyValuePrecision: deployment.keyValuePrecision,
             coefficients: coefficients,
-            samplesOnHost: !deployment.samplesOnDevice
+            samplesOnHost: !deployment.samplesOnDevice,
+            compiledSlots: deployment.stack.isPhased ? Double(deployment.maxSequences) : 0
         )
         self.memory = try MemoryPlan(deployment: deployment, model: model, operators: operators)
         self.deployment = deployment

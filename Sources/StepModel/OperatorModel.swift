@@ -61,6 +61,8 @@ struct OperatorModel: Sendable {
     var coefficients: Coefficients
     /// Logits are sampled on the host.
     var samplesOnHost: Bool
+    /// Decode slots that a phased stack is compiled for; 0 for others.
+    var compiledSlots: Double
 
     private var tensor: Double { Double(parallelism.tensor) }
     /// Ranks that routed experts are dealt to.
@@ -133,7 +135,9 @@ struct OperatorModel: Sendable {
         )
         let traffic = visits * hidden * 2 * coefficients[.expertTokenTraffic] / device.bytesPerSecond
         work.seconds += traffic + coefficients[.expertLayerSeconds]
-        work.seconds += coefficients[.expertPrefillTokenSeconds] * prefillTokens
+        if compiledSlots * active <= experts {
+            work.seconds += coefficients[.expertPrefillTokenSeconds] * prefillTokens * active
+        }
         work.memorySeconds += traffic
         if parallelism.data > 1 {
             // Tokens travel to their experts and back.

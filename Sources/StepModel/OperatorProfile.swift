@@ -32,6 +32,19 @@ public struct OperatorProfile: Sendable {
         }
     }
 
+    /// What attention over unequal contexts costs more than over equal ones of the same mean: a batch costs
+    /// `1 − weight` of one in which all contexts are the mean, and `weight` of one in which all are `stretch` × the mean.
+    public struct Unevenness: Sendable, Hashable {
+        public var weight: Double
+        public var stretch: Double
+        public init(weight: Double, stretch: Double) {
+            precondition((0...1).contains(weight) && stretch >= 1)
+            self.weight = weight
+            self.stretch = stretch
+        }
+        public static let none = Unevenness(weight: 0, stretch: 1)
+    }
+
     public var layers: Int
     /// Sum over the operators that run in every layer, by tokens; ascending.
     public var perLayer: [Point]
@@ -40,14 +53,19 @@ public struct OperatorProfile: Sendable {
     /// Output projection and sampler, by sequences that need logits; ascending.
     public var perSequence: [Point]
     public var attention: [AttentionPoint]
+    public var unevenness: Unevenness
 
-    public init(layers: Int, perLayer: [Point], once: [Point], perSequence: [Point], attention: [AttentionPoint]) {
+    public init(
+        layers: Int, perLayer: [Point], once: [Point], perSequence: [Point], attention: [AttentionPoint],
+        unevenness: Unevenness = .none
+    ) {
         precondition(layers > 0 && !perLayer.isEmpty && !once.isEmpty && !perSequence.isEmpty && !attention.isEmpty)
         self.layers = layers
         self.perLayer = perLayer
         self.once = once
         self.perSequence = perSequence
         self.attention = attention
+        self.unevenness = unevenness
     }
 
     /// What a table of this profile is compiled with.
@@ -178,10 +196,40 @@ public struct OperatorProfile: Sendable {
                 }
             }
         }
+        return uneven(
+            StepTable.JointAttention(
+                chunks: chunks, prefillContexts: prefillContexts, decodeSequences: decodes,
+                decodeContexts: decodeContexts, picoseconds: picoseconds,
+                nanojoulesPerPicosecond: nanojoulesPerPicosecond
+            ))
+    }
+
+    /// The grid with what unequal contexts cost.
+    private func uneven(_ even: StepTable.JointAttention) -> StepTable.JointAttention {
+        guard unevenness.weight > 0 else { return even }
+        var picoseconds: [Double] = []
+        picoseconds.reserveCapacity(even.picoseconds.count)
+        for chunk in even.chunks {
+            for prefillContext in even.prefillContexts {
+                for count in even.decodeSequences {
+                    for context in even.decodeContexts {
+                        func value(_ context: Double) -> Double {
+                            even.value(
+                                chunk: Double(chunk), prefillContext: Double(prefillContext), decodes: Double(count),
+                                decodeContext: context)
+                        }
+                        let mean = Double(context)
+                        picoseconds.append(
+                            (1 - unevenness.weight) * value(mean)
+                                + unevenness.weight * value(mean * unevenness.stretch))
+                    }
+                }
+            }
+        }
         return StepTable.JointAttention(
-            chunks: chunks, prefillContexts: prefillContexts, decodeSequences: decodes, decodeContexts: decodeContexts,
-            picoseconds: picoseconds, nanojoulesPerPicosecond: nanojoulesPerPicosecond
-        )
+            chunks: even.chunks, prefillContexts: even.prefillContexts, decodeSequences: even.decodeSequences,
+            decodeContexts: even.decodeContexts, picoseconds: picoseconds,
+            nanojoulesPerPicosecond: even.nanojoulesPerPicosecond)
     }
 
     /// Decode-only attention as straight pieces of 128 tokens of mean context.

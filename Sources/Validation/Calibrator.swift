@@ -18,10 +18,22 @@ public struct Calibrator {
         var most: Double
     }
 
+    /// Two values of a stage that resemble each other: `first` ≈ `ratio` × `second`, within `width` in logarithms.
+    struct Link {
+        var coefficient: Coefficient
+        var scope: String
+        var other: Coefficient
+        var otherScope: String
+        var ratio = 1.0
+        var width: Double
+    }
+
     /// Experiments that are fitted together, and what they decide.
     struct Stage {
         var name: String
         var free: [Free]
+        /// What values that few rows decide take from others (partial pooling).
+        var links: [Link] = []
         var admits: (Experiment) -> Bool
         /// Which scatter the residuals of which quantities describe, and for which scope.
         var scatters: [(coefficient: Coefficient, scope: String, admits: (Experiment) -> Bool)] = []
@@ -51,7 +63,8 @@ public struct Calibrator {
     public func refit(_ full: Calibration, without held: [Experiment], on rest: [Experiment]) -> Calibration {
         var calibration = full
         for stage in CalibrationPlan.stages where held.contains(where: { $0.isCalibration && stage.admits($0) }) {
-            fit(stage, rest, into: &calibration)
+            // The optimum without a few rows lies near the one with them: start there.
+            fit(stage, rest, into: &calibration, start: stage.free.map { full.value($0.coefficient, scope: $0.scope) })
         }
         return calibration
     }
@@ -65,7 +78,10 @@ public struct Calibrator {
         var parameters: Double
     }
 
-    private func fit(_ stage: Stage, _ experiments: [Experiment], into calibration: inout Calibration) {
+    private func fit(
+        _ stage: Stage, _ experiments: [Experiment], into calibration: inout Calibration,
+        start: [Calibration.Value?]? = nil
+    ) {
         for free in stage.free {
             calibration.set(
                 .init(
@@ -81,7 +97,8 @@ public struct Calibrator {
             report("\(stage.name): no rows")
             return
         }
-        let solution = solve(stage, rows, start: nil, iterations: 200)
+        let begin = start.map { values in zip(values, stage.free).map { $0?.value ?? $1.prior } }
+        let solution = solve(stage, rows, start: begin, iterations: start == nil ? 200 : 40)
         for (index, free) in stage.free.enumerated() {
             let touched = rows.filter { $0.moved.contains { $0.index == index } }.count
             calibration.set(
@@ -113,6 +130,18 @@ public struct Calibrator {
             return last
         }
         var fitter = Fitter(parameters: stage.free.map { .init(prior: $0.prior, width: $0.width, most: $0.most) })
+        fitter.links = stage.links.map { link in
+            func position(_ coefficient: Coefficient, _ scope: String) -> Int {
+                guard let index = stage.free.firstIndex(where: { $0.coefficient == coefficient && $0.scope == scope })
+                else {
+                    preconditionFailure("\(stage.name) links \(coefficient.name) of \(scope), which it does not fit")
+                }
+                return index
+            }
+            return Fitter.Link(
+                first: position(link.coefficient, link.scope), second: position(link.other, link.otherScope),
+                ratio: link.ratio, width: link.width)
+        }
         fitter.scale = stage.scale
         fitter.iterations = iterations
         return fitter.solve(start: start, residuals)

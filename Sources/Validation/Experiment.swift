@@ -60,6 +60,12 @@ public struct Experiment: Sendable {
     public var outputTokens: Double
     /// Lengths are drawn uniformly from this fraction of the mean up to `2 − fraction`; 1 for fixed lengths.
     public var leastLengthFraction = 1.0
+    /// What sent the requests.
+    var generator = LoadGenerator.plain
+    /// Tokens that the load generator counts for each token of the model, where it counts with another tokenizer.
+    var countedTokensPerToken = 1.0
+    /// Waiting requests per running one from which Text Generation Inference prefills (`waiting_served_ratio`).
+    var routerWaitingRatio = 0.3
     /// Groups of rows that errors are summed up by.
     public var platform: String
     public var group: String
@@ -77,8 +83,19 @@ public struct Experiment: Sendable {
 extension Experiment {
     /// Notes what kind of model it is.
     mutating func describe(_ model: Model) {
+        if generator == .llmperf, model.vocabulary > 100_000 {
+            countedTokensPerToken = LoadGenerator.llamaTokensPerLargeVocabularyToken
+            promptTokens /= countedTokensPerToken
+            remarks.append("llmperf counts tokens with Llama 2's tokenizer")
+        }
         isMixture = model.isMixture
         isRecurrent = model.stateElements > 0
+        // Graphs compiled for more visits than experts load them all, and the few that were measured took four times as
+        // long as that explains: predicted, not fitted.
+        for group in model.layerGroups where deployment.stack.isPhased {
+            guard case .mixture(let mixture) = group.layer.feedForward else { continue }
+            if deployment.maxSequences * mixture.activeExperts > mixture.experts { isCalibration = false }
+        }
     }
 }
 

@@ -18,6 +18,15 @@ struct Fitter {
         var most: Double
     }
 
+    /// What two parameters have in common: log(first / second) lies within `width` of log(`ratio`). Rows that decide one
+    /// of them then say something about the other.
+    struct Link {
+        var first: Int
+        var second: Int
+        var ratio: Double
+        var width: Double
+    }
+
     struct Solution {
         var values: [Double]
         /// Standard deviations of the logarithms, from the curvature at the solution and the scatter of the rows.
@@ -27,6 +36,7 @@ struct Fitter {
     }
 
     var parameters: [Parameter]
+    var links: [Link] = []
     /// Scatter that is taken as normal.
     var scale = 0.06
     var iterations = 40
@@ -84,7 +94,15 @@ struct Fitter {
             let ratio = (logs[index] - log(parameter.prior)) / parameter.width
             sum += ratio * ratio
         }
+        for link in links {
+            let ratio = strain(link, logs) / link.width
+            sum += ratio * ratio
+        }
         return sum
+    }
+
+    private func strain(_ link: Link, _ logs: [Double]) -> Double {
+        logs[link.first] - logs[link.second] - log(link.ratio)
     }
 
     private func normalEquations(
@@ -113,6 +131,15 @@ struct Fitter {
             let width = parameters[row].width
             matrix[row][row] += 1 / (width * width)
             gradient[row] += (logs[row] - log(parameters[row].prior)) / (width * width)
+        }
+        for link in links {
+            let weight = 1 / (link.width * link.width)
+            matrix[link.first][link.first] += weight
+            matrix[link.second][link.second] += weight
+            matrix[link.first][link.second] -= weight
+            matrix[link.second][link.first] -= weight
+            gradient[link.first] += weight * strain(link, logs)
+            gradient[link.second] -= weight * strain(link, logs)
         }
         return (matrix, gradient)
     }

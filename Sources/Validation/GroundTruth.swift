@@ -90,7 +90,9 @@ public struct GroundTruth {
         }
         let blocks = try kvBlocks(meta, run: run, model: model)
         let requests = try observed("\(run)/vllm_requests.jsonl.gz")
-        let measuredProfile = try operatorProfile(profile, layers: model.layers.count)
+        var measuredProfile = try operatorProfile(profile, layers: model.layers.count)
+        measuredProfile.unevenness = try ContextSpread(profile: profile).unevenness(
+            of: requests.map { ($0.promptTokens, $0.outputTokens) })
         let table = measuredProfile.table(
             OperatorProfile.Options(
                 maxTokens: budget, maxSequences: sequences,

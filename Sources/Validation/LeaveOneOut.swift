@@ -7,7 +7,7 @@ import StepModel
 
 /// Fits without one model, platform or source at a time, and predicts what was left out.
 public struct LeaveOneOut {
-    public enum Axis: String, Sendable, CaseIterable { case model, platform, source }
+    public enum Axis: String, Sendable, Hashable, CaseIterable { case model, platform, source }
 
     let catalog: Catalog
     public var report: (String) -> Void = { _ in }

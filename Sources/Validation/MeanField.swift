@@ -197,11 +197,11 @@ struct MeanField {
         case .tpot, .interTokenLatency: return state.tpot
         case .ttft, .prefill: return first
         case .endToEnd: return residence + waiting
-        case .outputThroughput: return throughput * output * replicas
+        case .outputThroughput: return throughput * output * replicas * experiment.countedTokensPerToken
         case .requestThroughput: return throughput * replicas
         case .totalThroughput: return throughput * (prompt + output) * replicas
         case .requestSpeed: return output / (residence + waiting)
-        case .latencyPerToken: return (residence + waiting) / output
+        case .latencyPerToken: return (residence + waiting) / output / experiment.countedTokensPerToken
         case .energyPerToken: return state.stepJoules / state.running
         case .energyPerRequest: return state.stepJoules / state.running * output
         case .chipPower: return state.stepJoules / state.meanStepSeconds * replicas

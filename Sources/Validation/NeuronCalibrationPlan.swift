@@ -12,7 +12,7 @@ extension CalibrationPlan {
     static var neuron: [Stage] {
         [
             tables("trainium1", "Trn1", 160e-6), tables("inferentia2", "Inf2", 160e-6), dense2, mixtures2, prefill2,
-            servers("inferentia2", "Inf2"), servers("trainium1", "Trn1"), server2, untuned,
+            servers("inferentia2", "Inf2"), servers("trainium1", "Trn1"), optimum2, server2, untuned,
         ]
     }
 
@@ -78,7 +78,7 @@ extension CalibrationPlan {
                 free(.attentionCompute, "trainium2", 0.2, 0.8, most: 0.9),
                 free(.prefillSeconds, "trainium2", 4e-3, 0.8),
                 free(.requestSeconds, "trainium2", 40e-3, 0.8),
-                free(.expertPrefillTokenSeconds, "trainium2", 5e-6, 1.2),
+                free(.expertPrefillTokenSeconds, "trainium2", 3e-6, 1.0),
                 free(.recurrentPrefillTokenSeconds, "trainium2", 2e-6, 0.7),
                 free(.expertCompute16, "trainium2", 0.2, 0.7, most: 0.9),
             ],
@@ -102,7 +102,7 @@ extension CalibrationPlan {
         experiment.quantity == .outputThroughput && experiment.deployment.release == "unbucketed"
     }
 
-    /// Hugging Face servers: one request at a time, and their throughput under load.
+    /// Hugging Face servers with one request at a time: what they do under load follows from that, and is simulated.
     private static func servers(_ generation: String, _ platform: String) -> Stage {
         var values: [Free] = []
         for scope in ["\(generation)/tgi-neuron", "\(generation)/nxdi/optimum"] {
@@ -110,22 +110,51 @@ extension CalibrationPlan {
                 free(.layerSeconds, scope, 140e-6, 0.4), free(.cacheBandwidth, scope, 0.5, 0.4, most: 1),
                 free(.matrixCompute16, scope, 0.3, 0.5, most: 0.9),
                 free(.attentionCompute, scope, 0.05, 1.0, most: 0.9),
-                free(.requestSeconds, scope, 40e-3, 0.8), free(.stepSeconds, scope, 1e-3, 0.8),
+                free(.requestSeconds, scope, 15e-3, 0.4), free(.stepSeconds, scope, 1e-3, 0.8),
+                free(.layerSequenceSeconds, scope, 1e-6, 1.0),
+            ]
+        }
+        if generation == "inferentia2" {
+            // Servers of SDK 2.18 read their caches slower and prefilled slower than later ones; those of 2.19 were slow
+            // over many chips.
+            let early = "inferentia2/tgi-neuron/neuron-2.18"
+            values += [
+                free(.cacheBandwidth, early, 0.4, 0.3, most: 1), free(.matrixCompute16, early, 0.3, 0.5, most: 0.9),
+                free(.layerSeconds, early, 140e-6, 0.4),
+                free(.layerSeconds, "inferentia2/tgi-neuron/neuron-2.19", 100e-6, 0.8),
+                free(.collectivePerChipDoubling, "inferentia2/tgi-neuron/neuron-2.19", 10e-6, 1.0),
+                free(.matrixCompute16, "inferentia2/tgi-neuron/neuron-2.19", 0.3, 0.5, most: 0.9),
+                free(.collectiveBandwidth, "inferentia2/tgi-neuron/neuron-2.19", 0.5, 0.8, most: 1),
             ]
         }
         values += [
             free(.hostLogitSeconds, generation, 6e-9, 0.5), free(.expertBandwidth16, generation, 0.5, 0.5, most: 1),
-            free(.expertLayerSeconds, generation, 60e-6, 0.8), free(.expertPrefillTokenSeconds, generation, 20e-6, 1.5),
+            free(.expertLayerSeconds, generation, 60e-6, 0.8), free(.expertPrefillTokenSeconds, generation, 3e-6, 1.0),
         ]
         return Stage(
             name: "Hugging Face servers on \(platform)",
             free: values,
             admits: {
-                $0.platform == platform && $0.group.hasPrefix("Hugging Face")
-                    && ($0.quantity == .tpot || ($0.quantity == .ttft && isUnloaded($0))
-                        || $0.quantity == .outputThroughput)
+                $0.platform == platform && $0.group.hasPrefix("Hugging Face") && isUnloaded($0)
+                    && [.tpot, .ttft, .latencyPerToken, .outputThroughput].contains($0.quantity)
             },
             scale: 0.1
+        )
+    }
+
+    /// vLLM of optimum-neuron on Trainium2: the whole compiled context is read every step.
+    private static var optimum2: Stage {
+        Stage(
+            name: "Hugging Face servers on Trn2",
+            free: [
+                free(.layerSeconds, "trainium2/nxdi/optimum", 125e-6, 0.2),
+                free(.cacheBandwidth, "trainium2/nxdi/optimum", 0.6, 0.3, most: 1),
+                free(.requestSeconds, "trainium2/nxdi/optimum", 15e-3, 0.4),
+            ],
+            admits: {
+                $0.platform == "Trn2" && $0.group.hasPrefix("Hugging Face") && isUnloaded($0)
+                    && [.tpot, .ttft].contains($0.quantity)
+            }
         )
     }
 

@@ -87,9 +87,26 @@ enum NeuronExperiments {
             platform: platform(row), group: source.rawValue, isCalibration: true, remarks: remarks
         )
         experiment.reportsMedian = source == .contributed || source == .tutorial
-        // guidellm and llmperf draw lengths from a normal distribution of 8–10 %; a uniform one of the same width.
-        if source == .huggingFaceTGI || source == .huggingFaceVLLM { experiment.leastLengthFraction = 0.84 }
+        if source == .huggingFaceTGI || source == .huggingFaceVLLM {
+            describeClient(row, &experiment)
+            // One request at a time behind a balancer meets each replica's first, slow call.
+            if source == .huggingFaceVLLM, replicas > 1, quantity == .ttft { experiment.isCalibration = false }
+        }
         return .success(experiment)
+    }
+
+    /// The load generator of a Hugging Face run. llmperf draws lengths from normal distributions of 8–10 %, for which
+    /// uniform ones of the same variance stand; guidellm's `variance=150` is a variance, under 2 %.
+    private static func describeClient(_ row: MeasuredRow, _ experiment: inout Experiment) {
+        if row.notes.contains("llmperf") {
+            experiment.generator = .llmperf
+            experiment.leastLengthFraction = 0.84
+        } else {
+            experiment.generator = .guidellm(timeoutSeconds: row.notes.contains("60 s request timeout") ? 60 : nil)
+            experiment.leastLengthFraction = 0.98
+        }
+        // Text Generation Inference 1.4 waited for more requests before it interrupted decoding than 2.0 does.
+        experiment.routerWaitingRatio = row.notes.contains("2024-04") ? 1.2 : 0.3
     }
 
     enum Source: String {
@@ -141,7 +158,9 @@ enum NeuronExperiments {
             let version = row.software.split(separator: ".").prefix(2).joined(separator: ".")
             return row.software.hasPrefix("2.18.1") ? "neuron-2.18.1" : "neuron-\(version)"
         case .huggingFaceTGI:
-            return row.notes.contains("2024-04") || row.notes.contains("2024-05") ? "neuron-2.18" : nil
+            if row.notes.contains("2024-04") || row.notes.contains("2024-05") { return "neuron-2.18" }
+            if row.notes.contains("2024-06") || row.notes.contains("2024-07") { return "neuron-2.19" }
+            return row.notes.contains("2024-1") ? "neuron-2.20" : nil
         case .huggingFaceVLLM: return "optimum"
         case .profile: return "untuned"
         case .contributed:
@@ -175,11 +194,11 @@ enum NeuronExperiments {
             {
                 return (.rate(rate), replicas)
             }
-            let users = row.note("users").flatMap { Int($0.prefix { $0.isNumber }) }
-            // guidellm's throughput mode allows 128 open requests, but latency × rate of these rows gives the compiled
-            // slots.
-            let stated = users ?? row.note("conc").flatMap { Int($0.prefix { $0.isNumber }) } ?? 128
-            return (.closedLoop(min(stated, slots * replicas)), replicas)
+            let stated = (row.note("users") ?? row.note("conc")).flatMap { Int($0.prefix { $0.isNumber }) }
+            if let stated { return (.closedLoop(stated), replicas) }
+            // Behind a balancer guidellm kept its limit of 128 open; runs against one server were given its slots.
+            let isBalanced = row.note("dp") != nil || row.notes.contains("data parallel")
+            return (.closedLoop(isBalanced ? LoadGenerator.guidellmMostClients : slots), replicas)
         }
         if let concurrency = row.note("conc").flatMap({ Int($0.prefix { $0.isNumber }) }) {
             return (.closedLoop(concurrency), replicas)

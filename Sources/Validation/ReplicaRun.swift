@@ -16,10 +16,31 @@ struct ReplicaRun {
         var endToEnd: [Double] = []
         var outputTokens = 0.0
         var promptTokens = 0.0
-        /// From the first arrival to the last token.
+        /// Latency ÷ tokens of each request.
+        var perToken: [Double] = []
+        /// Seconds between first and last tokens, and the gaps in them, over all requests.
+        var decodeSeconds = 0.0
+        var decodeGaps = 0.0
+        /// From the first sending to the last token.
         var seconds = 0.0
         var chipJoules = 0.0
-        var busySeconds = 0.0
+
+        mutating func add(_ completion: Completion, sent: Double) {
+            let first = Double(completion.firstTokenNanoseconds) * 1e-9
+            let last = Double(completion.lastTokenNanoseconds) * 1e-9
+            let tokens = Double(completion.outputTokens)
+            ttft.append(first - sent)
+            endToEnd.append(last - sent)
+            perToken.append((last - sent) / tokens)
+            if completion.outputTokens > 1 {
+                tpot.append((last - first) / (tokens - 1))
+                decodeSeconds += last - first
+                decodeGaps += tokens - 1
+            }
+            outputTokens += tokens
+            promptTokens += Double(completion.promptTokens)
+            seconds = max(seconds, last)
+        }
 
         static func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(max(1, values.count)) }
         static func median(_ values: [Double]) -> Double {
@@ -27,15 +48,8 @@ struct ReplicaRun {
         }
     }
 
-    private struct Collector: OutcomeSink {
-        var completions: [Completion] = []
-        mutating func completed(_ completion: Completion) { completions.append(completion) }
-        mutating func produced(_ token: TokenEvent) {}
-        mutating func gaps(firstPicoseconds: Int64, incrementPicoseconds: Int64, steps: Int32, count: Int32) {}
-    }
-
     let experiment: Experiment
-    let replicas: [Replica]
+    let replicas: [any ServedReplica]
     let compiled: CompiledDeployment
     /// Added between a client and a replica's queue.
     let requestSeconds: Double
@@ -55,10 +69,20 @@ struct ReplicaRun {
     }
 
     /// - Throws: what makes the replica's configuration impossible.
-    init(experiment: Experiment, compiled: CompiledDeployment, requestSeconds: Double) throws(MeasurementError) {
+    init(
+        experiment: Experiment, compiled: CompiledDeployment, coefficients: Coefficients
+    ) throws(MeasurementError) {
         self.experiment = experiment
         self.compiled = compiled
-        self.requestSeconds = requestSeconds
+        requestSeconds = coefficients[.requestSeconds]
+        if experiment.deployment.stack == .tgiNeuron {
+            replicas = (0..<experiment.replicas).map {
+                RoutedReplica(
+                    number: Int32($0), compiled: compiled, waitingRatio: experiment.routerWaitingRatio,
+                    coefficients: coefficients)
+            }
+            return
+        }
         let configuration = Self.configuration(compiled)
         if let problem = configuration.problem { throw MeasurementError(problem) }
         replicas = (0..<experiment.replicas).map {
@@ -92,111 +116,134 @@ struct ReplicaRun {
         )
     }
 
-    /// Clients that each keep one request open until `requests` were sent.
-    mutating func closedLoop(clients: Int, requests: Int) -> Figures {
-        var arrivals = (0..<min(clients, requests)).map { _ in 0.0 }
-        var sent = arrivals.count
-        var sequence = 0
-        return run(total: requests) { completed in
-            if let completed {
-                guard sent < requests else { return [] }
-                sent += 1
-                return [completed]
-            }
-            defer { sequence += 1 }
-            guard sequence == 0 else { return [] }
-            let first = arrivals
-            arrivals = []
-            return first
-        }
+    /// When clients send: the times at the start of a run, and those that follow from ends.
+    private struct Schedule {
+        var start: [Double] = []
+        /// Requests that are sent when others end, and how many of them are left.
+        var follows = false
+        var left = 0
+        /// Requests of one wave, all of which must end before the next is sent; 0 for none.
+        var wave = 0
     }
 
-    /// Poisson arrivals at `rate` a second.
+    /// Clients that each keep one request open until `requests` were sent.
+    mutating func closedLoop(clients: Int, requests: Int) -> Figures {
+        let generator = experiment.generator
+        let first = (0..<min(clients, requests)).map { generator.promptReady($0) }
+        let wave = generator == .llmperf ? clients : 0
+        return run(Schedule(start: first, follows: true, left: requests - first.count, wave: wave))
+    }
+
+    /// Arrivals at `rate` a second: Poisson, or evenly spaced where the load generator sends so.
     mutating func openLoop(rate: Double, requests: Int) -> Figures {
         var times: [Double] = []
         var time = 0.0
-        for _ in 0..<requests {
-            time += -log(1 - generator.unit()) / rate
+        for number in 0..<requests {
+            if experiment.generator == .plain {
+                time += -log(1 - generator.unit()) / rate
+            } else {
+                time = max(Double(number) / rate, experiment.generator.promptReady(number))
+            }
             times.append(time)
         }
-        var given = false
-        return run(total: requests) { completed in
-            guard completed == nil, !given else { return [] }
-            given = true
-            return times
+        return run(Schedule(start: times))
+    }
+
+    /// One request on its way.
+    private struct Open {
+        var sent: Double
+        var promptTokens: Int32
+        var outputTokens: Int32
+        var hasEnded = false
+    }
+
+    /// What comes next: requests that reach the balancer, and open ones whose clients give up.
+    private struct Agenda {
+        var arrivals: [(time: Int64, id: Int)] = []
+        var timeouts: [(time: Int64, id: Int, replica: Int)] = []
+
+        mutating func add(_ time: Int64, _ id: Int) {
+            let position = arrivals.firstIndex { ($0.time, $0.id) < (time, id) } ?? arrivals.count
+            arrivals.insert((time, id), at: position)
         }
     }
 
-    /// Runs until `total` requests have ended.
-    /// - Parameter arrivals: called once with nil at the start, and then with each request's end, seconds; gives the
-    ///   times at which clients send.
-    private mutating func run(total: Int, arrivals: (Double?) -> [Double]) -> Figures {
-        var pending: [(time: Int64, id: Int)] = []
-        var sendTimes: [Double] = []
-        var lengths: [(prompt: Int32, output: Int32)] = []
-        func nanoseconds(_ seconds: Double) -> Int64 { Int64((seconds * 1e9).rounded()) }
-        func enqueue(_ times: [Double], _ generator: inout SplitMix) {
-            for time in times {
-                let id = sendTimes.count
-                sendTimes.append(time)
-                lengths.append(
-                    (draw(experiment.promptTokens, &generator), draw(experiment.outputTokens, &generator)))
-                pending.append((nanoseconds(time + requestSeconds), id))
-            }
-            pending.sort { ($0.time, $0.id) > ($1.time, $1.id) }
-        }
+    private static func nanoseconds(_ seconds: Double) -> Int64 { Int64((seconds * 1e9).rounded()) }
+
+    /// Runs until every request has ended, or the load generator's time is over.
+    private mutating func run(_ plan: Schedule) -> Figures {
+        var schedule = plan
+        var agenda = Agenda()
+        var requests: [Open] = []
         var own = generator
-        enqueue(arrivals(nil), &own)
+        let client = experiment.generator
+        func send(_ time: Double) {
+            let id = requests.count
+            requests.append(
+                Open(
+                    sent: time, promptTokens: draw(experiment.promptTokens, &own),
+                    outputTokens: draw(experiment.outputTokens, &own)))
+            agenda.add(Self.nanoseconds(time + requestSeconds), id)
+        }
+        for time in schedule.start { send(time) }
+        let last = client.runSeconds.map(Self.nanoseconds) ?? .max
         var figures = Figures()
-        var sink = Collector()
-        var ended = 0
+        var sink = CompletionCollector()
+        var inWave = schedule.wave
+        var target = 0
         var now: Int64 = 0
-        // Every event moves a request forward, so a run ends within a number of events that its requests bound.
-        while ended < total {
-            let arrival = pending.last?.time ?? .max
+        while true {
             let event = replicas.map(\.nextEventNanoseconds).min()!
-            let next = min(arrival, event)
-            guard next < .max else { break }
+            let next = min(agenda.arrivals.last?.time ?? .max, event, agenda.timeouts.first?.time ?? .max)
+            guard next < .max, next <= last else { break }
             now = max(now, next)
-            if arrival <= event {
-                let entry = pending.removeLast()
-                let target = replicas.min { left, right in
-                    (left.load.outstandingTokens, left.number) < (right.load.outstandingTokens, right.number)
-                }!
-                for replica in replicas { replica.advance(until: now, into: &sink) }
-                let length = lengths[entry.id]
-                target.submit(
+            for replica in replicas { replica.collect(until: now, into: &sink) }
+            if let entry = agenda.timeouts.first, entry.time <= now {
+                agenda.timeouts.removeFirst()
+                if !requests[entry.id].hasEnded {
+                    _ = replicas[entry.replica].cancel(requestID: UInt64(entry.id), at: now)
+                }
+            }
+            if let entry = agenda.arrivals.last, entry.time <= now {
+                agenda.arrivals.removeLast()
+                target = chosen(after: target)
+                let open = requests[entry.id]
+                replicas[target].submit(
                     Request(
-                        id: UInt64(entry.id), arrivalNanoseconds: now, promptTokens: length.prompt,
-                        outputTokens: length.output),
+                        id: UInt64(entry.id), arrivalNanoseconds: now, promptTokens: open.promptTokens,
+                        outputTokens: open.outputTokens),
                     at: now)
-            } else {
-                for replica in replicas { replica.advance(until: now, into: &sink) }
+                if let timeout = client.timeoutSeconds {
+                    agenda.timeouts.append((now + Self.nanoseconds(timeout), entry.id, target))
+                }
             }
             for completion in sink.completions {
-                ended += 1
                 let id = Int(completion.requestID)
-                guard completion.status == .finished else { continue }
-                let sent = sendTimes[id]
-                let first = Double(completion.firstTokenNanoseconds) * 1e-9
-                let last = Double(completion.lastTokenNanoseconds) * 1e-9
-                figures.ttft.append(first - sent)
-                figures.endToEnd.append(last - sent)
-                if completion.outputTokens > 1 {
-                    figures.tpot.append((last - first) / Double(completion.outputTokens - 1))
+                requests[id].hasEnded = true
+                let ended = Double(max(completion.lastTokenNanoseconds, 0)) * 1e-9
+                if completion.status == .finished { figures.add(completion, sent: requests[id].sent) }
+                guard schedule.follows, schedule.left > 0 else { continue }
+                if schedule.wave == 0 {
+                    schedule.left -= 1
+                    send(max(ended + client.pollSeconds, client.promptReady(requests.count)))
+                } else {
+                    inWave -= 1
+                    guard inWave == 0 else { continue }
+                    inWave = min(schedule.wave, schedule.left)
+                    schedule.left -= inWave
+                    for number in 0..<inWave { send(ended + client.promptReady(number)) }
                 }
-                figures.outputTokens += Double(completion.outputTokens)
-                figures.promptTokens += Double(completion.promptTokens)
-                figures.seconds = max(figures.seconds, last)
-                enqueue(arrivals(last), &own)
             }
             sink.completions.removeAll(keepingCapacity: true)
         }
-        for replica in replicas {
-            figures.chipJoules += Double(replica.usage.activeNanojoules) * 1e-9
-            figures.busySeconds += Double(replica.usage.busyPicoseconds) * 1e-12
-        }
+        for replica in replicas { figures.chipJoules += replica.activeJoules }
         return figures
+    }
+
+    /// The replica that a request goes to: in turn where a plain proxy balances, else the one with the least work.
+    private func chosen(after previous: Int) -> Int {
+        if experiment.generator != .plain { return (previous + 1) % replicas.count }
+        return replicas.indices.min { replicas[$0].outstandingTokens < replicas[$1].outstandingTokens }!
     }
 
     /// A length about `mean`, uniform within the experiment's fraction.
@@ -219,13 +266,13 @@ struct ReplicaRun {
 
     /// The quantity that `experiment` reports, simulated.
     static func predict(
-        _ experiment: Experiment, compiled: CompiledDeployment, requestSeconds: Double
+        _ experiment: Experiment, compiled: CompiledDeployment, coefficients: Coefficients
     ) throws(MeasurementError) -> Double? {
-        var run = try ReplicaRun(experiment: experiment, compiled: compiled, requestSeconds: requestSeconds)
+        var run = try ReplicaRun(experiment: experiment, compiled: compiled, coefficients: coefficients)
         let figures: Figures
         switch experiment.load {
         case .closedLoop(let clients):
-            figures = run.closedLoop(clients: clients, requests: min(4096, max(24, clients * 5)))
+            figures = run.closedLoop(clients: clients, requests: requests(experiment, clients: clients))
         // Load generators run for minutes, not until a queue settles: two minutes of arrivals.
         case .rate(let rate): figures = run.openLoop(rate: rate, requests: min(4096, max(24, Int(rate * 120))))
         case .staticBatch, .decodeOnly, .idle, .saturated: return nil
@@ -233,18 +280,30 @@ struct ReplicaRun {
         guard !figures.tpot.isEmpty else { return nil }
         let typical = experiment.reportsMedian ? Figures.median : Figures.mean
         switch experiment.quantity {
-        case .tpot, .interTokenLatency: return typical(figures.tpot)
+        case .tpot, .interTokenLatency:
+            if case .guidellm = experiment.generator { return figures.decodeSeconds / figures.decodeGaps }
+            return typical(figures.tpot)
         case .ttft, .prefill: return typical(figures.ttft)
         case .endToEnd: return typical(figures.endToEnd)
-        case .outputThroughput: return figures.outputTokens / figures.seconds
+        case .outputThroughput:
+            return figures.outputTokens * experiment.countedTokensPerToken / figures.seconds
         case .requestThroughput: return Double(figures.endToEnd.count) / figures.seconds
         case .totalThroughput: return (figures.outputTokens + figures.promptTokens) / figures.seconds
         case .requestSpeed: return experiment.outputTokens / typical(figures.endToEnd)
-        case .latencyPerToken: return typical(figures.endToEnd) / experiment.outputTokens
+        case .latencyPerToken: return typical(figures.perToken) / experiment.countedTokensPerToken
         case .energyPerToken: return figures.chipJoules / figures.outputTokens
         case .energyPerRequest: return figures.chipJoules / Double(figures.endToEnd.count)
         case .chipPower: return figures.chipJoules / figures.seconds
         case .wallPower, .idleWallPower: return nil
+        }
+    }
+
+    /// How many requests a closed loop sends: guidellm as many as its time allows, llmperf eight waves.
+    private static func requests(_ experiment: Experiment, clients: Int) -> Int {
+        switch experiment.generator {
+        case .plain: min(4096, max(24, clients * 5))
+        case .guidellm: 4096
+        case .llmperf: clients * 8
         }
     }
 }

@@ -8,12 +8,14 @@ import Foundation
 public struct ValidationDocument {
     let outcomes: [Validator.Outcome]
     let refusals: [Refusal]
-    let heldBack: [Validator.Outcome]
+    let heldBack: [LeaveOneOut.Axis: [Validator.Outcome]]
     let replays: [GroundTruth.Report]
 
-    /// - Parameter heldBack: outcomes of leave-one-model-out; empty when that was not run.
+    /// - Parameter heldBack: outcomes with one model, platform or source held back at a time, by what was held back;
+    ///   targets are judged on models.
     public init(
-        outcomes: [Validator.Outcome], refusals: [Refusal], heldBack: [Validator.Outcome], replays: [GroundTruth.Report]
+        outcomes: [Validator.Outcome], refusals: [Refusal], heldBack: [LeaveOneOut.Axis: [Validator.Outcome]],
+        replays: [GroundTruth.Report]
     ) {
         self.outcomes = outcomes
         self.refusals = refusals
@@ -63,7 +65,8 @@ public struct ValidationDocument {
             "\n## Targets\n\nMedian absolute error. \"Held back\" fits without the row's model; the verdict is on it where it was run.\n\n"
         text += "| what | target | fitted | held back | verdict |\n|---|---|---|---|---|\n"
         for target in ValidationTarget.all {
-            text += Self.targetLine(target, fitted: target.summary(outcomes), heldBack: target.summary(heldBack)) + "\n"
+            let held = target.summary(heldBack[.model] ?? [])
+            text += Self.targetLine(target, fitted: target.summary(outcomes), heldBack: held) + "\n"
         }
         text += "\n## A real vLLM server, request by request\n\n"
         for replay in replays {
@@ -81,6 +84,11 @@ public struct ValidationDocument {
         for plot in plots { text += "![\(plot.name)](\(plotFolder)/\(plot.name))\n\n" }
         text +=
             "## Errors by metric, platform and source\n\n```\n\(ErrorTable(outcomes, by: [.platform, .source]).text)\n```\n\n"
+        for axis in LeaveOneOut.Axis.allCases {
+            guard let held = heldBack[axis], !held.isEmpty else { continue }
+            text += "## Errors with each \(axis.rawValue) held back\n\n```\n"
+            text += "\(ErrorTable(held, by: [.platform, .source]).text)\n```\n\n"
+        }
         text +=
             "## Errors by metric, platform, source and model\n\n```\n\(ErrorTable(outcomes, by: [.platform, .source, .model]).text)\n```\n\n"
         text +=
@@ -103,8 +111,10 @@ public struct ValidationDocument {
     private static let replayNotes = """
         Nothing is fitted here: the step table is the operator profile, and the limits are the run's. A preempted sequence finds its
         own blocks again while they last, as vLLM's prefix cache lets it; without that the RTX 4090 run, which preempts much, is
-        5 % slow. The RTX PRO 6000 replay is fast by about 0.9 ms a step, for which its profile has no operator: waits of 0.9 ms
-        would put every latency of that run inside 2 % and 5 %, but nothing measures them.
+        5 % slow. Attention over unequal contexts costs more than over equal ones of the same mean. The RTX PRO 6000 profile
+        measured that and keeps a fitted share of the way from the mean context to the longest, on batches in which a share of
+        the sequences is four times longer; it is applied at as many standard deviations above the mean as those batches' longest
+        sequences lie (2.06), with the deviation of the replayed requests' contexts. The RTX 4090 profile did not measure it.
 
 
         """
@@ -118,7 +128,8 @@ public struct ValidationDocument {
         measurements, row by row; the rows themselves stay with their sources.
 
         Single streams and static batches are predicted from steps in closed form. Rows with clients or an offered load are
-        simulated request by request with the same engine that serves fleets. Every calibrated value, with its fit error, the
+        simulated request by request with the same engine that serves fleets (Text Generation Inference, which fleets do not offer, with
+        its own router's rules). Every calibrated value, with its fit error, the
         number of rows behind it and its grade, stands in `Sources/CCatalogData/data/calibration.csv`.
 
         ## How rows are read
@@ -126,9 +137,24 @@ public struct ValidationDocument {
         - InferenceX draws prompt and output lengths from 80–100 % of nominal; they are simulated so (mean 0.9 × nominal).
         - `batch_size` of Neuron rows is the compiled batch: every decode step runs all slots. Live clients are `conc=` in the notes.
         - SDK tables before 2.18 count prompt and output tokens in their throughput; they are compared as total throughput.
-        - llmperf's "inter-token latency" counts TTFT and queueing; it is compared as end-to-end time per output token.
-        - guidellm: `synchronous` is one client, `asynchronous@R` two minutes of Poisson arrivals, `throughput` a closed loop of as many
-          clients as there are compiled slots (the rows' own latency × rate, by Little's law; nominally 128 clients).
+        - llmperf's "inter-token latency" counts TTFT and queueing; it is compared as end-to-end time per output token, the mean over
+          requests. Its collector waits for every open request before it sends again, so requests come in eight waves, and it makes
+          its prompts one after another (0.15 s each), so a wave is staggered. It counts tokens with Llama 2's tokenizer, which needs
+          1.24 tokens where one of 128,000 entries needs one (3.17 and 3.94 characters per token of English in Llama 3's report).
+          Series in which a loaded server takes less time per token than an idle one were counted otherwise and are refused.
+        - guidellm 0.1: `synchronous` is one client, `asynchronous@R` evenly spaced arrivals, `throughput` a closed loop of 127 clients
+          behind a balancer and of the compiled slots before a single server. A run lasts 120 s; requests open at its end are
+          dropped, and rates are of the finished ones. Beyond 50 prompts in stock it makes them as slowly as llmperf. Its gaps are
+          weighted by tokens, and its `variance=150` is a variance. Requests of more than 60 s time out where the row says so.
+        - Replicas behind nginx are taken in turn. One request at a time meets each replica's first, slow call: such TTFT of vLLM
+          servers is predicted and not fitted.
+        - Text Generation Inference prefills waiting requests beside running ones when they are 0.3 of them (1.2 until version 1.4) or
+          20 tokens after the last prefill, all at once, and their first tokens come together. Its host work for each live sequence
+          (1.5 ms until SDK 2.19, 0.5 ms in 2025) and a stall of running sequences after each prefill on servers of late 2024 (0.7 s)
+          were chosen on these rows and are marked `assumed`.
+        - What Hugging Face servers do under load is not fitted: steps are fitted on one request at a time, the rest follows.
+        - Graphs of mixtures compiled for more visits than experts (slots × active > experts) load all experts; the few of them that
+          were measured are predicted and not fitted.
         - Servers that stop at an end-of-text token produce fewer tokens than asked for: where a run prints token and request rates,
           their ratio is the output length.
         - Static batches faster than peak arithmetic, or over in half of their steps, are refused as mislabelled.

@@ -16,12 +16,20 @@ public struct Validator {
         var experiments: [Experiment] = []
         var refusals: [Refusal] = []
         let ownOutputs = Self.ownOutputs(rows)
+        let miscounted = Self.miscountedRuns(rows)
         for row in rows {
             let result =
                 row.table == .gpu
                 ? GPUExperiments.experiment(row, catalog: catalog)
                 : NeuronExperiments.experiment(row, catalog: catalog, ownOutput: ownOutputs[Self.runKey(row)])
             switch result {
+            case .success(let experiment)
+            where miscounted.contains(Self.seriesKey(row)) && experiment.quantity != .ttft:
+                refusals.append(
+                    Refusal(
+                        row: row,
+                        reason: "llmperf counted other tokens: the loaded server's latency per token is below the "
+                            + "idle one's"))
             case .success(var experiment):
                 if let model = try? catalog.model(nameOrPath: experiment.deployment.model) {
                     experiment.describe(model)
@@ -53,6 +61,27 @@ public struct Validator {
             if let each = requests[key], each > 0.1, rate > 0 { lengths[key] = rate / each }
         }
         return lengths
+    }
+
+    /// Rows of one series of llmperf differ in metric and concurrency only.
+    private static func seriesKey(_ row: MeasuredRow) -> [String] {
+        [row.source, row.model, row.hardware, row.parallelism, row.batch]
+    }
+
+    /// Series in which a server with several clients takes less than 0.8 of the time per token that it takes for one: no
+    /// server does, so the tokens were counted differently.
+    private static func miscountedRuns(_ rows: [MeasuredRow]) -> Set<[String]> {
+        var idle: [[String]: Double] = [:]
+        var least: [[String]: Double] = [:]
+        for row in rows where row.metric == "inter_token_latency_llmperf" {
+            guard let value = row.value else { continue }
+            if row.note("conc") == "1" {
+                idle[seriesKey(row)] = value
+            } else {
+                least[seriesKey(row)] = min(value, least[seriesKey(row)] ?? value)
+            }
+        }
+        return Set(least.filter { key, value in idle[key].map { value < 0.8 * $0 } ?? false }.keys)
     }
 
     /// A prediction beside its measurement.
@@ -103,7 +132,7 @@ public struct Validator {
             if simulates, ReplicaRun.applies(to: experiment) {
                 let compiled = try cache.compiled(experiment.deployment, catalog: catalog, calibration: calibration)
                 value = try ReplicaRun.predict(
-                    experiment, compiled: compiled, requestSeconds: predictor.coefficients[.requestSeconds])
+                    experiment, compiled: compiled, coefficients: predictor.coefficients)
             } else {
                 let field = MeanField(
                     predictor: predictor, prompt: experiment.promptTokens, output: experiment.outputTokens)

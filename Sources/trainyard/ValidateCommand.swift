@@ -29,8 +29,10 @@ struct ValidateCommand: ParsableCommand {
     var fit = false
     @Option(name: .long, help: "Writes the fitted calibration to this file (with --fit).")
     var write: String?
-    @Option(name: .long, help: "Predicts each model, platform or source by a fit that never saw it.")
-    var leaveOneOut: String?
+    @Option(
+        name: .long, parsing: .upToNextOption,
+        help: "Predicts each model, platform or source (one or several of these words) by a fit that never saw it.")
+    var leaveOneOut: [String] = []
     @Option(
         name: .long,
         help: "Writes the validation document to this file, and its plots to a folder of the same name beside it.")
@@ -48,8 +50,8 @@ struct ValidateCommand: ParsableCommand {
         guard !measured.isEmpty || groundTruth != nil else {
             throw ValidationError("give --measured TABLE.csv or --ground-truth FOLDER")
         }
-        if let leaveOneOut, LeaveOneOut.Axis(rawValue: leaveOneOut) == nil {
-            throw ValidationError("--leave-one-out takes model, platform or source, not '\(leaveOneOut)'")
+        for axis in leaveOneOut where LeaveOneOut.Axis(rawValue: axis) == nil {
+            throw ValidationError("--leave-one-out takes model, platform or source, not '\(axis)'")
         }
         if write != nil && !fit { throw ValidationError("--write needs --fit") }
         guard (0...1000).contains(worst) else { throw ValidationError("--worst must lie in 0...1000") }
@@ -78,11 +80,11 @@ struct ValidateCommand: ParsableCommand {
         }
         let (outcomes, more) = validator.predict(experiments, calibration: calibration)
         refusals += more
-        var heldBack: [Validator.Outcome] = []
-        if let leaveOneOut, let axis = LeaveOneOut.Axis(rawValue: leaveOneOut) {
+        var heldBack: [LeaveOneOut.Axis: [Validator.Outcome]] = [:]
+        for axis in leaveOneOut.compactMap(LeaveOneOut.Axis.init) {
             var held = LeaveOneOut(catalog: catalog)
             held.report = say
-            heldBack = held.run(experiments, axis: axis)
+            heldBack[axis] = held.run(experiments, axis: axis)
         }
         let replays = try groundTruth.map { try GroundTruth(catalog: catalog).replay(folder: $0) } ?? []
         if let document { try writeDocument(document, outcomes, refusals, heldBack, replays) }
@@ -94,19 +96,23 @@ struct ValidateCommand: ParsableCommand {
     // MARK: Output
 
     private func printReport(
-        _ outcomes: [Validator.Outcome], _ refusals: [Refusal], _ heldBack: [Validator.Outcome],
-        _ replays: [GroundTruth.Report]
+        _ outcomes: [Validator.Outcome], _ refusals: [Refusal],
+        _ heldBack: [LeaveOneOut.Axis: [Validator.Outcome]], _ replays: [GroundTruth.Report]
     ) {
         if !outcomes.isEmpty {
             print(ErrorTable(outcomes, by: [.platform, .model, .source]).text)
             print("\nBy platform and source\n\(ErrorTable(outcomes, by: [.platform, .source]).text)")
-            if !heldBack.isEmpty {
-                print("\nHeld back (--leave-one-out)\n\(ErrorTable(heldBack, by: [.platform, .source]).text)")
+            for (axis, held) in LeaveOneOut.Axis.allCases.compactMap({ axis in heldBack[axis].map { (axis, $0) } }) {
+                print("\nEach \(axis.rawValue) held back\n\(ErrorTable(held, by: [.platform, .source]).text)")
             }
             print("\nTargets (median absolute error)")
             for target in ValidationTarget.all {
                 guard let fitted = target.summary(outcomes) else { continue }
-                let held = target.summary(heldBack).map { ", held back \(percent($0.medianAbsolute))" } ?? ""
+                let held = LeaveOneOut.Axis.allCases.compactMap { axis in
+                    target.summary(heldBack[axis] ?? []).map {
+                        ", without its \(axis.rawValue) \(percent($0.medianAbsolute))"
+                    }
+                }.joined()
                 print(
                     "  \(target.name): \(percent(fitted.medianAbsolute)) of \(fitted.rows) rows\(held); target \(percent(target.medianAbsolute))"
                 )
@@ -141,8 +147,8 @@ struct ValidateCommand: ParsableCommand {
     private func percent(_ value: Double) -> String { String(format: "%+.1f %%", value * 100) }
 
     private func writeDocument(
-        _ path: String, _ outcomes: [Validator.Outcome], _ refusals: [Refusal], _ heldBack: [Validator.Outcome],
-        _ replays: [GroundTruth.Report]
+        _ path: String, _ outcomes: [Validator.Outcome], _ refusals: [Refusal],
+        _ heldBack: [LeaveOneOut.Axis: [Validator.Outcome]], _ replays: [GroundTruth.Report]
     ) throws {
         let url = URL(fileURLWithPath: path)
         let name = url.deletingPathExtension().lastPathComponent.lowercased()

@@ -28,3 +28,16 @@ import Testing
     #expect(abs(solution.values[1] - 7) < 1e-9)
     #expect(abs(solution.deviations[1] - 0.2) < 1e-6)
 }
+
+/// A value without rows follows the one that it is linked to, as far as its own prior lets it.
+@Test func linkedValuesShareWhatRowsSay() {
+    var fitter = Fitter(parameters: [
+        .init(prior: 1, width: 2, most: .infinity), .init(prior: 1, width: 2, most: .infinity),
+    ])
+    func residuals(_ values: [Double], _ moved: Int?) -> [Double] { (1...50).map { _ in log(values[0] / 4) } }
+    #expect(abs(fitter.solve(residuals).values[1] - 1) < 1e-9)
+    fitter.links = [.init(first: 1, second: 0, ratio: 0.5, width: 0.05)]
+    let linked = fitter.solve(residuals).values
+    #expect(abs(linked[0] / 4 - 1) < 0.02)
+    #expect(abs(linked[1] / 2 - 1) < 0.02)
+}

@@ -5,11 +5,8 @@ import Testing
 
 /// Real servers' requests, replayed on their machines' profiles.
 ///
-/// On the RTX 4090 means stay within 2 % and 99th percentiles within 5 %. The RTX PRO 6000 replay is faster than the
-/// server
-/// by about 0.9 ms a step, which no operator in its profile accounts for (its profiler keeps the effect of unequal
-/// context
-/// lengths in a table of its own); the bounds say how far that goes.
+/// On the RTX 4090 means stay within 2 % and 99th percentiles within 5 %. So do TPOT and E2E on the RTX PRO 6000; its
+/// mean TTFT, which sums up 10 s of queueing, stays within 3 %.
 @Test(hasReferenceData) func realServersAreReplayedClosely() throws {
     let reports = try GroundTruth(catalog: .builtIn).replay(folder: ReferenceData.folder! + "/ground-truth")
     #expect(reports.count == 2)
@@ -19,12 +16,12 @@ import Testing
         #expect(report.keepsPromise || !isClose, "\(report.name)")
         for comparison in report.comparisons where comparison.name.hasSuffix("mean") {
             #expect(
-                abs(comparison.error) <= (isClose ? 0.02 : 0.08),
+                abs(comparison.error) <= (isClose || !comparison.name.hasPrefix("TTFT") ? 0.02 : 0.03),
                 "\(report.name) \(comparison.name): \(comparison.error)")
         }
         for comparison in report.comparisons where comparison.name.hasSuffix("p99") {
             #expect(
-                abs(comparison.error) <= (isClose ? 0.05 : 0.06),
+                abs(comparison.error) <= 0.05,
                 "\(report.name) \(comparison.name): \(comparison.error)")
         }
     }

@@ -33,7 +33,7 @@ private func llama() -> Deployment {
         let run = experiment(llama(), load: .closedLoop(clients), quantity: quantity, prompt: 500, output: 600)
         let field = try #require(MeanField(predictor: predictor, prompt: 500, output: 600).predict(run))
         let simulated = try #require(
-            try ReplicaRun.predict(run, compiled: compiled, requestSeconds: predictor.coefficients[.requestSeconds]))
+            try ReplicaRun.predict(run, compiled: compiled, coefficients: predictor.coefficients))
         #expect(abs(field / simulated - 1) < 0.08, "\(quantity.rawValue) at \(clients): \(field) against \(simulated)")
     }
 }
@@ -53,7 +53,8 @@ private func llama() -> Deployment {
     let compiled = try llama().compile()
     var loose = experiment(llama(), load: .rate(4), quantity: .ttft, prompt: 500, output: 100)
     loose.leastLengthFraction = 0.5
-    let first = try ReplicaRun.predict(loose, compiled: compiled, requestSeconds: 0.01)
-    let second = try ReplicaRun.predict(loose, compiled: compiled, requestSeconds: 0.01)
+    let coefficients = try StepPredictor(llama()).coefficients
+    let first = try ReplicaRun.predict(loose, compiled: compiled, coefficients: coefficients)
+    let second = try ReplicaRun.predict(loose, compiled: compiled, coefficients: coefficients)
     #expect(first != nil && first == second)
 }
