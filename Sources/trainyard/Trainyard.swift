@@ -4,6 +4,7 @@
 
 import ArgumentParser
 import Foundation
+import Report
 
 /// Exit status: 0 done; 1 it ran and the promise was not kept or a check failed; 2 bad input.
 @main
@@ -11,6 +12,7 @@ struct Trainyard: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trainyard",
         abstract: "LLM inference on modelled Trainium and GPU fleets: latency, cost and energy, side by side.",
+        version: ProductVersion.number,
         subcommands: [
             SimulateCommand.self,
             CompareCommand.self,
@@ -20,6 +22,7 @@ struct Trainyard: AsyncParsableCommand {
             CatalogCommand.self,
             ValidateCommand.self,
             LoadCommand.self,
+            WorkloadCommand.self,
             LedgerCommand.self,
             ReplayCommand.self,
             SweepCommand.self,
@@ -28,7 +31,7 @@ struct Trainyard: AsyncParsableCommand {
 
     static func main() async {
         do {
-            var command = try parseAsRoot()
+            var command = try parseArguments()
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {
