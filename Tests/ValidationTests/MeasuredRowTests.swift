@@ -71,8 +71,9 @@ private func neuronRow(
     #expect(load("profile=synchronous; dp=3") == .closedLoop(1))
     #expect(load("profile=asynchronous@2.46 req/sec") == .rate(2.46))
     #expect(load("profile=throughput; users=2") == .closedLoop(2))
-    // 128 clients, of which four compiled slots on two replicas serve eight.
-    #expect(load("profile=throughput; dp=2") == .closedLoop(8))
+    // A limit of 128 behind a balancer; the slots before a single server.
+    #expect(load("profile=throughput") == .closedLoop(4))
+    #expect(load("profile=throughput; dp=2") == .closedLoop(127))
     #expect(load("conc=8; dp=1") == .closedLoop(8))
     #expect(load("") == .staticBatch(4))
 }
