@@ -212,8 +212,8 @@ public final class LedgerStore: Sendable {
                 let (run, next, scale): (Int64, Int64?, String) = (row["run"], row["next"], row["time_scale"])
                 let horizon = Int64(clamping: nanoseconds)
                 let isOver = next.map { $0 < horizon } ?? false
-                let reached = Double(horizon - run) * (Double(scale) ?? 0)
-                let cutoff = isOver ? Int64.max : Int64(exactly: reached.rounded(.down)) ?? 0
+                let reached = Double(max(0, horizon - run)) * (Double(scale) ?? 0)
+                let cutoff = isOver || reached >= 0x1p63 ? Int64.max : Int64(reached)
                 guard cutoff > 0 else { continue }
                 try database.execute(
                     sql: """

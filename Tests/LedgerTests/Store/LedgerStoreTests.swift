@@ -180,6 +180,17 @@ import Testing
         #expect(try store.runs().map(\.run.run) == [4_000_000])
     }
 
+    /// Retention of a century, at the fastest clock: nothing is that old, and nothing overflows.
+    @Test func forgetsNothingOfACenturyAgo() throws {
+        let store = try LedgerStore(path: folder + "/l.sqlite")
+        let now: UInt64 = 1_800_000_000_000_000_000
+        try store.begin(LedgerRun(run: now, fleet: "f", baseline: nil, model: "m", timeScale: "1000"))
+        try store.store([Self.record(1, run: now)])
+        #expect(try store.forget(endedBefore: 0) == 0)
+        #expect(try store.forget(endedBefore: now + 1) == 0)
+        #expect(try store.forget(endedBefore: now + 400 * 86_400_000_000_000) == 1)
+    }
+
     @Test func forgetsInPieces() throws {
         let store = try LedgerStore(path: folder + "/l.sqlite")
         try store.begin(LedgerRun(run: 7, fleet: "f", baseline: nil, model: "m", timeScale: "1"))
