@@ -124,7 +124,8 @@ public struct SimulationReport: Codable, Sendable, Equatable {
     public var e2eSeconds: Latency
     public var queueSeconds: Latency
     public var goodput: Goodput
-    /// Whether the fleet kept up with the arrivals: `stable`, `backlogged` or `overloaded`; left out where nothing judged it.
+    /// Whether the fleet kept up with the arrivals: `stable`, `backlogged` or `overloaded`; left out where nothing
+    /// judged it.
     public var stability: String?
     public var cost: Cost
     public var energy: Energy

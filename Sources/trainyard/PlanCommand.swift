@@ -78,7 +78,7 @@ struct PlanCommand: AsyncParsableCommand {
         var names: [String] = []
         for part in instances.split(separator: ",") {
             let name = part.trimmingCharacters(in: .whitespaces)
-            if !names.contains(name) { names.append(name) }
+            if !name.isEmpty, !names.contains(name) { names.append(name) }
         }
         guard !names.isEmpty else { throw ValidationError("--instances names none; `trainyard catalog` lists them") }
         return names
