@@ -215,6 +215,7 @@ public final class Cell {
             counters.failed += 1
             endWithoutReplica(request, as: .failed, at: now)
         }
+        failStranded(at: now)
     }
 
     /// A message's time: never before what has already happened, and with every earlier event done.

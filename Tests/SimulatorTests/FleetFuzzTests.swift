@@ -74,9 +74,9 @@ import Yard
                 perContextTokenShifted20: StepCost(picoseconds: 0, nanojoules: 0)))
     }
 
-    private static func replica(_ dice: inout SeededChoice) -> ReplicaConfiguration {
+    private static func replica(_ dice: inout SeededChoice, handsOver: Bool) -> ReplicaConfiguration {
         let stack: ReplicaConfiguration.Stack
-        switch dice.next(below: 4) {
+        switch dice.next(below: handsOver ? 2 : 4) {
         case 0: stack = .mixed(MixedRules(chunkedPrefill: dice.next(below: 4) > 0))
         case 1: stack = .phased(PhasedRules(admission: dice.next(below: 2) == 0 ? .wholeContext : .requestMaximum))
         case 2: stack = .sarathi(chunkTokens: Int32(64 + dice.next(below: 512)))
@@ -94,7 +94,15 @@ import Yard
 
     static func scenario(seed: UInt64) -> Scenario {
         var dice = SeededChoice(seed: seed)
-        let pools = (0..<1 + dice.next(below: 2)).map { _ in (table(&dice), replica(&dice), 2 + dice.next(below: 6)) }
+        // One fleet in three prefills on one pool and decodes on another.
+        let isApart = dice.next(below: 3) == 0
+        let pools = (0..<(isApart ? 2 : 1 + dice.next(below: 2))).map { _ in
+            (table(&dice), replica(&dice, handsOver: isApart), 2 + dice.next(below: 6))
+        }
+        let transfer = KVTransferRules(
+            mode: dice.next(below: 2) == 0 ? .read : .write(layers: 8), bytesPerToken: 1000,
+            latencyNanoseconds: Int64(dice.next(below: 1_000_000)))
+        let bandwidth = Int64(1_000_000 + dice.next(below: 100_000_000))
         let cells = 1 + dice.next(below: 2)
         let policy = PlacementTable.names[dice.next(below: PlacementTable.names.count)]
         let queueLimit = Int32(dice.next(below: 6))
@@ -105,14 +113,17 @@ import Yard
                 pools: pools.enumerated().map { index, pool in
                     let from = pool.2 * number / cells
                     defer { first += Int32(pool.2) }
+                    var replica = pool.1
+                    if isApart { replica.role = index == 0 ? .prefillOnly : .decodeOnly }
                     return CellPool(
-                        name: "pool \(index)", table: pool.0, replica: pool.1,
+                        name: "pool \(index)", table: pool.0, replica: replica,
                         replicas: pool.2 * (number + 1) / cells - from,
                         firstReplicaNumber: first + Int32(from),
                         microdollarsPerReplicaHour: Int64(1 + index) * 1_000_000,
-                        idleMilliwatts: idleWatts * 1000)
+                        idleMilliwatts: idleWatts * 1000, transferBytesPerSecond: bandwidth)
                 })
             configuration.number = number
+            if isApart { configuration.transfer = transfer }
             configuration.placement.policy = policy
             configuration.seed = seed
             configuration.replicaQueueLimit = queueLimit
@@ -123,7 +134,8 @@ import Yard
             return configuration
         }
         let replicas = pools.reduce(0) { $0 + $1.2 }
-        let events = (0..<dice.next(below: 24)).map { _ in
+        // A node fails, drains or comes back with all of its replicas.
+        let events = (0..<dice.next(below: 24)).flatMap { _ in
             let order: ReplicaOrder
             switch dice.next(below: 5) {
             case 0: order = .drain
@@ -131,9 +143,11 @@ import Yard
             case 2: order = .fail(.requeue)
             default: order = .restore
             }
-            return ReplicaEvent(
-                atNanoseconds: Int64(dice.next(below: 3_000_000_000)), replica: Int32(dice.next(below: replicas)),
-                order: order)
+            let at = Int64(dice.next(below: 3_000_000_000))
+            let first = dice.next(below: replicas)
+            return (first..<min(replicas, first + 1 + dice.next(below: 4))).map {
+                ReplicaEvent(atNanoseconds: at, replica: Int32($0), order: order)
+            }
         }
         return Scenario(
             cells: configurations, events: events, frontEnds: 1 + dice.next(below: 2), requestsPerFrontEnd: 150,
@@ -196,6 +210,8 @@ import Yard
         var nextOrder = 0
         var last = (0..<cell.replicaCount).map { cell.usage(ofReplica: $0) }
         var now: Int64 = 0
+        var dice = SeededChoice(seed: seed ^ 0x73746F726D)
+        var stormed = false
         while true {
             let order = nextOrder < events.count ? events[nextOrder].atNanoseconds : .max
             let next = min(cell.nextEventNanoseconds, source.nextNanoseconds, order)
@@ -212,8 +228,18 @@ import Yard
             } else {
                 cell.advance(until: next, into: &sink)
             }
+            // A storm: half of all that was ever asked leaves at one instant; most of it has ended before.
+            if dice.next(below: 400) == 0 {
+                stormed = true
+                now += 1
+                cell.advance(until: now - 1, into: &sink)
+                for requestID in asked.keys.sorted() where dice.next(below: 2) == 0 {
+                    cell.cancel(requestID: requestID, at: now)
+                }
+            }
             try check(
-                cell, asked: asked.count, ended: sink.tally.offered, now: now, last: &last, "seed \(seed) at \(now) ns")
+                cell, asked: asked.count, ended: sink.tally.offered, now: now, last: &last, stormed: stormed,
+                "seed \(seed) at \(now) ns")
         }
         cell.close(at: now + 1)
         cell.advance(until: now + 2, into: &sink)
@@ -227,7 +253,8 @@ import Yard
     }
 
     private func check(
-        _ cell: Cell, asked: Int, ended: Int64, now: Int64, last: inout [ReplicaUsage], _ place: String
+        _ cell: Cell, asked: Int, ended: Int64, now: Int64, last: inout [ReplicaUsage], stormed: Bool,
+        _ place: String
     ) throws {
         let load = cell.load
         let counters = cell.counters
@@ -252,7 +279,8 @@ import Yard
                     && usage.activeNanojoules >= last[replica].activeNanojoules
                     && usage.steps >= last[replica].steps,
                 "\(place), replica \(replica): \(usage) after \(last[replica])")
-            if idle, cell.phase(ofReplica: replica) != .failed {
+            // A step whose sequences have all left goes on to its end, which lies ahead.
+            if idle, !stormed, cell.phase(ofReplica: replica) != .failed {
                 try #require(
                     usage.busyPicoseconds <= Int128(now + 1) * 1000,
                     "\(place), replica \(replica): busy for longer than there was")

@@ -53,6 +53,20 @@ extension Cell {
             desk?.send(handover.request.id, to: chosen, bytesPerSecond: rate, at: now, counting: &counters.transfers)
         }
         nextEvents.set(replicaCount, to: desk?.nextArrivalNanoseconds ?? TournamentTree.never)
+        if isClosed { failStranded(at: now) }
+    }
+
+    /// Fails the prompts of a closed cell that wait while no decode replica will ever take them.
+    func failStranded(at now: Int64) {
+        guard let side = decodeSide, isClosed, desk?.hasWaiting == true, side.acceptingReplicas == 0 else { return }
+        for replica in 0..<replicaCount where states[replica].isDecodeSide && states[replica].phase == .ready { return }
+        let stranded = desk?.handovers.values.filter { $0.stage == .waiting }.map(\.request.id).sorted() ?? []
+        for requestID in stranded {
+            guard let entry = inFlight.find(requestID), let handover = dropHandover(requestID, tokens: entry.tokens)
+            else { preconditionFailure("request \(requestID) waits unknown") }
+            counters.failed += 1
+            endHandover(handover, as: .failed, at: now)
+        }
     }
 
     private func bandwidth(ofReplica replica: Int) -> Int64 { pools[Int(states[replica].pool)].transferBytesPerSecond }
