@@ -11,8 +11,7 @@ public struct KVTransferLink: Sendable, Equatable {
         /// The decode side pulls when the prompt is done (the default of Neuron's disaggregated inference).
         case read
         /// The prefill side pushes each layer as it is done, so only what the link could not keep up with is left at
-        /// the
-        /// end of the prompt, at least the last layer.
+        /// the end of the prompt, at least the last layer.
         case write(layers: Int32)
     }
 

@@ -167,8 +167,7 @@ extension ReplicaCore {
 
     /// Puts a sequence's own blocks into the cache, piece by piece, up to `full` blocks from its start. Where another
     /// sequence went on with the same piece, the rest goes in without a key: it takes up memory, in its turn, and
-    /// cannot
-    /// be found.
+    /// cannot be found.
     private mutating func extendChain(
         _ sequence: UnsafeMutablePointer<SequenceSlot>, _ chain: PrefixChain, to full: Int32
     ) {
@@ -202,8 +201,7 @@ extension ReplicaCore {
     }
 
     /// When blocks run short: gives back the parts of shared segments that no running sequence uses. A coarse segment
-    /// is
-    /// held whole by whoever holds part of it, and can outlast the one that used the rest.
+    /// is held whole by whoever holds part of it, and can outlast the one that used the rest.
     /// - Returns: whether there were any.
     mutating func dropSurplus() -> Bool {
         guard caches else { return false }

@@ -32,8 +32,7 @@ extension ReplicaCore {
     // MARK: Moving sequences
 
     /// Puts a waiting sequence at the end of the running ones (rule 14), with the first `cachedTokens` of what it has
-    /// to
-    /// compute in the cache.
+    /// to compute in the cache.
     @inline(__always) mutating func admit(_ slot: SlotIndex, cachedTokens: Int32) {
         let isFirst = slots[slot].scheduledNanoseconds < 0
         enterRunning(slot, computedTokens: cachedTokens)

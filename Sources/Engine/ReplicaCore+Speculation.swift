@@ -7,8 +7,7 @@ import Workload
 
 extension ReplicaCore {
     /// Tokens of a decoding sequence in the coming step: its own and its drafts, within the model's length (rule 6).
-    /// The
-    /// first step of a sequence that came with its KV has no drafts.
+    /// The first step of a sequence that came with its KV has no drafts.
     func tokensToVerify(_ slot: SlotIndex, context: Int32) -> Int32 {
         guard let speculation = configuration.speculation, slots[slot].firstTokenNanoseconds >= 0, !slots[slot].isGhost
         else { return 1 }
@@ -53,8 +52,7 @@ extension ReplicaCore {
 
 extension SpeculationRules {
     /// How many of `drafts` drafts are accepted when a sequence has produced `produced` tokens: each with its chance,
-    /// as
-    /// long as the one before it was. The same request draws the same, wherever it runs.
+    /// as long as the one before it was. The same request draws the same, wherever it runs.
     func accepted(of drafts: Int32, request: UInt64, produced: Int32) -> Int32 {
         var count: Int32 = 0
         while count < min(drafts, draftTokens) {

@@ -163,8 +163,8 @@ public struct SpeculationRules: Sendable, Equatable {
     /// Chance, in units of 2⁻³², that draft i + 1 is accepted when draft i was; as many as `draftTokens`.
     public var acceptanceShifted32: [UInt32]
     /// What a step that only decodes costs, in units of 2⁻¹⁶ of the table's: 65,536 when the table prices the
-    /// verification
-    /// of all drafts, the mean accepted length (the bonus token included) when it prices one token that comes out.
+    /// verification of all drafts, the mean accepted length (the bonus token included) when it prices one token that
+    /// comes out.
     public var stepScaleShifted16: Int64
     /// Time that drafting adds to a decode step.
     public var draftPicoseconds: Int64

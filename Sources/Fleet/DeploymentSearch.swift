@@ -32,9 +32,8 @@ public struct DeploymentSearch: Sendable {
     }
 
     /// One fleet of one instance for every deployment that can be: each power of two of ranks, each precision, and a
-    /// few settings of
-    /// the stack. Deployments that memory turns into an earlier one (fewer slots fit than were asked for) are left
-    /// out.
+    /// few settings of the stack. Deployments that memory turns into an earlier one (fewer slots fit than were asked
+    /// for) are left out.
     ///
     /// - Throws: when the instance or the model is unknown, or the model's configuration cannot be read.
     public func candidates(

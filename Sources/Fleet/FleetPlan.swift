@@ -94,8 +94,7 @@ public struct FleetPlan: Sendable {
     public var caption: [String] { pools.flatMap(\.caption) }
 
     /// Cells when the file names no number: one for every 512 replicas (a fleet of one cell is run exactly), so that
-    /// the number
-    /// follows from the fleet alone and a run does not depend on the machine it runs on.
+    /// the number follows from the fleet alone and a run does not depend on the machine it runs on.
     public var cells: Int {
         let most = pools.map(\.replicas).min() ?? 1
         return min(max(1, most), requestedCells ?? min(1024, (replicas + 511) / 512))

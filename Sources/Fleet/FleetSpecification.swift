@@ -4,8 +4,7 @@
 
 public import StepModel
 
-/// What a fleet file says. Names are not yet looked up in the catalogue; each keeps its place, so that the planner
-/// can
+/// What a fleet file says. Names are not yet looked up in the catalogue; each keeps its place, so that the planner can
 /// point at the one that it does not find.
 public struct FleetSpecification: Sendable, Equatable {
     public var name: String

@@ -73,8 +73,8 @@ public struct SiteAccount: Sendable, Equatable {
 }
 
 /// How far the model can be off: factors on a reported figure between which eight in ten outcomes lie (10th to 90th
-/// percentile),
-/// from propagating the errors of the calibration. It says nothing about prices and nothing about the workload.
+/// percentile), from propagating the errors of the calibration. It says nothing about prices and nothing about the
+/// workload.
 public struct ModelBands: Codable, Sendable, Equatable {
     /// Low factor, then high factor.
     public var ttft: [Double]

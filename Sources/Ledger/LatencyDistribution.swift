@@ -5,12 +5,10 @@
 /// Durations of one kind, in whole nanoseconds.
 ///
 /// Up to `exactLimit` values are kept as they are, so that percentiles of a small run are exact. Beyond it they are
-/// counted
-/// in buckets of 2⁻¹⁰ relative width (the layout of HdrHistogram: ten bits below the leading one), so that a
-/// percentile is
-/// within 0.05 % of the value it stands for. Which of the two forms a distribution has depends on its number of
-/// values
-/// only, never on how it was split and merged; sums are integers. Two runs of the same values are equal.
+/// counted in buckets of 2⁻¹⁰ relative width (the layout of HdrHistogram: ten bits below the leading one), so that a
+/// percentile is within 0.05 % of the value it stands for. Which of the two forms a distribution has depends on its
+/// number of values only, never on how it was split and merged; sums are integers. Two runs of the same values are
+/// equal.
 public struct LatencyDistribution: Sendable, Equatable {
     /// Values that are kept exactly, 1 MiB of them.
     public static let exactLimit = 131_072
@@ -120,8 +118,7 @@ public struct LatencyDistribution: Sendable, Equatable {
         count == 0 ? nil : Double(sumPicoseconds) / Double(count) / 1e12
     }
 
-    /// The percentiles at `ranks` (0...1), in seconds: the smallest counted duration that at least that share does
-    /// not
+    /// The percentiles at `ranks` (0...1), in seconds: the smallest counted duration that at least that share does not
     /// exceed (nearest rank). Nil when nothing was counted.
     public func percentilesSeconds(_ ranks: [Double]) -> [Double]? {
         guard count > 0 else { return nil }
@@ -175,9 +172,8 @@ public struct LatencyDistribution: Sendable, Equatable {
 
     @inline(never)
     private mutating func grow(toHold index: Int) {
-        // Whole octaves, so that a slowly rising maximum does not grow the array bucket by bucket. Equality needs
-        // the size
-        // to follow from the largest index alone.
+        // Whole octaves, so that a slowly rising maximum does not grow the array bucket by bucket. Equality needs the
+        // size to follow from the largest index alone.
         let octave = 1 << Self.subBucketBits
         let size = (index / octave + 1) * octave
         buckets.append(contentsOf: repeatElement(0, count: size - buckets.count))

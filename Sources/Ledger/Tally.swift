@@ -19,8 +19,7 @@ public struct LatencyPromise: Sendable, Equatable {
 }
 
 /// Receives outcomes from one cell (or one thread's cells) and counts them. Tallies of parts of a run merge into the
-/// tally of
-/// the run: every field is an integer or a set of integers, so the order of merging does not show.
+/// tally of the run: every field is an integer or a set of integers, so the order of merging does not show.
 public struct Tally: OutcomeSink, Sendable {
     public private(set) var finished: Int64 = 0
     public private(set) var rejected: Int64 = 0

@@ -21,8 +21,7 @@ extension Daemon {
     }
 
     /// Takes over what can change while streams run: limits, keys, output rules, prices, Retry-After. A file that is
-    /// wrong
-    /// leaves everything as it was, and so does a change that needs a restart; both are said.
+    /// wrong leaves everything as it was, and so does a change that needs a restart; both are said.
     func reload(_ parts: DaemonParts) async {
         notification.send("RELOADING=1\nMONOTONIC_USEC=\(NIODeadline.now().uptimeNanoseconds / 1000)\nSTATUS=reloading")
         defer { notification.send("READY=1\nSTATUS=serving \(plan.modelNames[0]) on \(plan.fleet.name)") }

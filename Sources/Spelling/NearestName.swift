@@ -3,8 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 /// The candidate with the fewest edits from `name`, whatever the case; the first of equals. When every candidate is
-/// more
-/// than half of its letters away, the first that contains the name or is contained in it; else nil.
+/// more than half of its letters away, the first that contains the name or is contained in it; else nil.
 ///
 /// - Complexity: O(candidates × 200²); a longer name is cut, so that an absurd one cannot make the search slow.
 public func nearestName(to name: String, among candidates: some Sequence<String>) -> String? {

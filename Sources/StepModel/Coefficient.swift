@@ -23,8 +23,7 @@ public enum Coefficient: Int, Sendable, Hashable, CaseIterable {
     /// The same for routing, gathering and scattering, for each expert that a token visits.
     case expertTokenTraffic
     /// Expected distinct experts are those of `expertSpread × tokens` independent tokens: below 1 when tokens of a
-    /// batch
-    /// prefer the same experts.
+    /// batch prefer the same experts.
     case expertSpread
     /// Launches, synchronisation and pipeline fill of one layer, seconds.
     case layerSeconds

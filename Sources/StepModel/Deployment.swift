@@ -13,8 +13,7 @@ public struct Deployment: Sendable, Hashable {
     /// A model of the catalogue, or the path of a Hugging Face `config.json`.
     public var model: String
     /// Of the weights; nil for what the model is published in. Routed experts keep their own published format where
-    /// that
-    /// is lower, unless `expertPrecision` says otherwise.
+    /// that is lower, unless `expertPrecision` says otherwise.
     public var precision: Precision?
     public var expertPrecision: Precision?
     /// Of KV entries.

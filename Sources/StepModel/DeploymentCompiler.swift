@@ -87,8 +87,7 @@ struct Blueprint: Sendable {
     }
 
     /// What a stored format multiplies in. Four-bit formats are multiplied as such on Blackwell; MXFP4 weights are
-    /// widened
-    /// to MXFP8 on Trainium3 and to 16 bit elsewhere; 8-bit weights run at 8 bit where a peak is known.
+    /// widened to MXFP8 on Trainium3 and to 16 bit elsewhere; 8-bit weights run at 8 bit where a peak is known.
     static func arithmetic(of precision: Precision, on generation: DeviceGeneration) -> WidthClass {
         switch WidthClass(precision) {
         case .sixteen: .sixteen

@@ -71,8 +71,7 @@ struct MemoryPlan: Sendable, Hashable {
     }
 
     /// Weights on one rank: layers over tensor ranks, experts over all, embedding and output projection over tensor
-    /// ranks
-    /// in 16 bit.
+    /// ranks in 16 bit.
     static func weightBytesPerRank(model: Model, operators: OperatorModel) -> Double {
         let parallelism = operators.parallelism
         let tensor = Double(parallelism.tensor)

@@ -151,8 +151,7 @@ public struct OperatorProfile: Sendable {
     /// The grid over powers of two, holes filled.
     ///
     /// A profile has no points without decodes beyond context 0, none with decodes at context 0, and none where chunk
-    /// and
-    /// decodes exceed the token budget: the first two do not depend on the missing axis, and the last adds what the
+    /// and decodes exceed the token budget: the first two do not depend on the missing axis, and the last adds what the
     /// decodes add to the largest chunk that was measured with them.
     private func jointAttention(nanojoulesPerPicosecond: Double) -> StepTable.JointAttention {
         func axis(_ value: (AttentionPoint) -> Int) -> [Int32] {

@@ -7,8 +7,7 @@ public import Catalog
 /// What the chips of one replica draw, and what the wall and the facility draw for it.
 ///
 /// Wall power of a server is `hostBase + slope × Σ chip watts`; a replica is charged its share of the base. Facility
-/// power
-/// is wall power × PUE, and PUE belongs to the region, so the caller gives it.
+/// power is wall power × PUE, and PUE belongs to the region, so the caller gives it.
 public struct PowerEnvelope: Sendable, Hashable {
     /// All chips of the replica, with no step running.
     public var idleChipWatts: Double

@@ -8,8 +8,7 @@ import Foundation
 /// Predicts single steps of a deployment straight from its operators: what calibration fits and validation checks.
 ///
 /// It follows the same rules as the table (compiled slots, padded prefill, speculation) but takes real-valued batches
-/// and
-/// contexts, such as the means of a run.
+/// and contexts, such as the means of a run.
 public struct StepPredictor: Sendable {
     private var blueprint: Blueprint
     private let tables: TableBuilder
@@ -79,8 +78,7 @@ public struct StepPredictor: Sendable {
     }
 
     /// One step that decodes `sequences` and prefills `chunkTokens` of a prompt that already has `chunkContext` tokens
-    /// in
-    /// the cache (mixed stacks), or the padded prefill alone (phased stacks, `sequences` = 0).
+    /// in the cache (mixed stacks), or the padded prefill alone (phased stacks, `sequences` = 0).
     public func mixedStep(
         sequences: Double, context: Double, chunkTokens: Double, chunkContext: Double, completing: Double
     ) -> Prediction {

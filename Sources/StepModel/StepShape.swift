@@ -54,8 +54,7 @@ public struct StepShape: BitwiseCopyable, Sendable {
 }
 
 /// Duration and chip energy of one step. Picoseconds, so that a per-token slope of a few nanoseconds keeps its
-/// precision;
-/// nanojoules over all chips of the replica.
+/// precision; nanojoules over all chips of the replica.
 public struct StepCost: BitwiseCopyable, Sendable, Equatable {
     public var picoseconds: Int64
     public var nanojoules: Int64

@@ -20,8 +20,7 @@
 public final class StepTable: Sendable {
     /// Everything that depends on the tokens in the step only: projections, MLP or experts, norms, collectives,
     /// per-layer floors, host work per step. Index: total tokens. Where slots are compiled, entry `n` is the cost of
-    /// the
-    /// slot bucket that holds `n`.
+    /// the slot bucket that holds `n`.
     public let tokens: [StepCost]
     /// LM head, sampling and host work per sequence. Index: decoding plus completing sequences, 0...maxSequences.
     public let sequences: [StepCost]

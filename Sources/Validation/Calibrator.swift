@@ -158,8 +158,7 @@ public struct Calibrator {
     }
 
     /// Checks a committed calibration against the rows without repeating the whole fit: a fit that has ended stays
-    /// where it
-    /// is when it is taken up again.
+    /// where it is when it is taken up again.
     public func drift(of committed: Calibration, _ experiments: [Experiment]) -> [Drift] {
         var drifts: [Drift] = []
         for stage in CalibrationPlan.stages {

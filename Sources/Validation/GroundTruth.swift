@@ -10,8 +10,7 @@ import StepModel
 import Workload
 
 /// Replays what a vLLM server did: the same requests at the same times, on a step table compiled from a profile of the
-/// same
-/// machine, with the server's own limits and number of KV blocks.
+/// same machine, with the server's own limits and number of KV blocks.
 public struct GroundTruth {
     /// One latency, measured and replayed, in seconds.
     public struct Comparison: Sendable, Hashable, Codable {
@@ -38,8 +37,7 @@ public struct GroundTruth {
 
     let catalog: Catalog
     /// Host time of a step that the device waits for, seconds: what lies between two steps of a server and in no
-    /// operator's
-    /// profile.
+    /// operator's profile.
     public var hostSeconds = 0.0
     /// A request is admitted when blocks for its whole prompt are free, not only for its next chunk.
     public var reservesWholePrompts = true

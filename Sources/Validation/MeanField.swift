@@ -7,8 +7,7 @@ import StepModel
 /// Predicts a run's means from single steps, without simulating requests.
 ///
 /// In a steady state with `n` sequences running, each of which produces `output` tokens, every other sequence is
-/// replaced
-/// once while one decodes, so each decode step carries on average `n / output` prompts:
+/// replaced once while one decodes, so each decode step carries on average `n / output` prompts:
 ///
 ///     mixed:   TPOT = decode + (n − 1) / output × what a prompt's chunks add to the steps that carry them
 ///     phased:  TPOT = decode + (n − 1) / output × prefill, for a prefill pauses every decode

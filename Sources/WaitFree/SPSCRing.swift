@@ -161,10 +161,8 @@ public typealias SPSCRing<Element: BitwiseCopyable> = SPSCRingIn<Element, Machin
     }
 
     /// Hands over all elements that are there when it looks, oldest first, and returns how many. What is pushed
-    /// meanwhile
-    /// stays for the next time, so the number of steps is bounded by the capacity. The producer gets the slots back all
-    /// at
-    /// once, at the end. `body` must not touch this ring's consumer side.
+    /// meanwhile stays for the next time, so the number of steps is bounded by the capacity. The producer gets the
+    /// slots back all at once, at the end. `body` must not touch this ring's consumer side.
     @inlinable @inline(__always)
     public func drain(_ body: (Element) -> Void) -> Int {
         let head = Memory.loadRelaxed(headWord)
@@ -174,8 +172,7 @@ public typealias SPSCRing<Element: BitwiseCopyable> = SPSCRingIn<Element, Machin
     }
 
     /// Hands over up to `limit` elements in the same way, and looks at the producer's index only when the consumer's
-    /// copy
-    /// of it allows fewer.
+    /// copy of it allows fewer.
     @inlinable @inline(__always)
     public func drain(limit: Int, _ body: (Element) -> Void) -> Int {
         let head = Memory.loadRelaxed(headWord)

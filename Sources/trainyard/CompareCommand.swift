@@ -27,8 +27,7 @@ struct CompareCommand: AsyncParsableCommand {
         let workload = try options.openWorkload()
         let progress = ProgressLine(quiet: options.quiet)
         // Fleets of one cell run beside each other, one thread each; larger ones run one after the other on all
-        // threads, so that
-        // each side's CPU time can be told.
+        // threads, so that each side's CPU time can be told.
         let sideBySide = options.threadCount > 1 && plans.allSatisfy { $0.cells == 1 }
         let runs = plans.map {
             FleetRun(

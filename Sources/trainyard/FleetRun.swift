@@ -113,8 +113,7 @@ struct FleetRun: Sendable {
     /// The run with the fewest instances that keeps the promise, found by doubling and bisection.
     ///
     /// Takes for granted that more instances never break a promise that fewer keep. When growing stops helping (two
-    /// doublings
-    /// that change neither percentile by 1 %), the largest run is returned, and does not keep the promise.
+    /// doublings that change neither percentile by 1 %), the largest run is returned, and does not keep the promise.
     func smallest() throws -> Outcome {
         let unit = plan.pools.map { $0.compiled.instancesPerReplica }.reduce(0, +)
         func outcome(_ units: Int) throws -> Outcome {

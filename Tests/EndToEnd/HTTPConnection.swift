@@ -1,8 +1,7 @@
 import Foundation
 
 /// One keep-alive HTTP/1.1 connection to loopback over a plain blocking socket: nothing between the test and the bytes,
-/// so that
-/// the times at which they arrive are the server's.
+/// so that the times at which they arrive are the server's.
 final class HTTPConnection {
     struct Answer {
         var status: Int

@@ -133,8 +133,8 @@ import Testing
 
     @Test func rule8_noAdmissionInAStepThatPreempted() {
         // 8 blocks: two sequences of 4 blocks each run, and the first needs a fifth at 1 ms. The second goes; three
-        // blocks
-        // are free then, enough for the request that waits in front of it, which is admitted a step later all the same.
+        // blocks are free then, enough for the request that waits in front of it, which is admitted a step later all
+        // the same.
         var configuration = configuration(budget: 200, blocks: 8, maxModelTokens: 128)
         configuration.queueOrder = .priority
         var yard = Yardstick(configuration)

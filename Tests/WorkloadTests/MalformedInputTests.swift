@@ -73,8 +73,7 @@ import Testing
     }
 
     /// Random damage to good files: never a crash, and if an error then one that names the file and a line that exists
-    /// (or, for damaged
-    /// gzip, the file).
+    /// (or, for damaged gzip, the file).
     @Test(arguments: RowFormat.allCases, 1...150 as ClosedRange<UInt64>)
     func damagedFilesGiveErrorsNotCrashes(format: RowFormat, seed: UInt64) throws {
         var random = RandomStream(seed: seed, stream: 11)

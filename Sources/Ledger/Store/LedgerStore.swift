@@ -65,10 +65,8 @@ public struct LedgerWindow: Sendable, Equatable {
 /// The database, in WAL mode: one writer, any number of readers beside it.
 ///
 /// `request` has a row for each request of each run, with the fleet's outcome and the baseline's. `book` has what each
-/// side cost
-/// and drew in stretches of time. The view `request_share` gives every request its share of the stretch that it ended
-/// in,
-/// by output tokens, so that the shares of a stretch add up to it.
+/// side cost and drew in stretches of time. The view `request_share` gives every request its share of the stretch that
+/// it ended in, by output tokens, so that the shares of a stretch add up to it.
 public final class LedgerStore: Sendable {
     private let database: DatabaseQueue
     public let path: String
@@ -77,6 +75,8 @@ public final class LedgerStore: Sendable {
     public init(path: String) throws {
         self.path = path
         var configuration = Configuration()
+        // A daemon that closes its database writes the log back under an exclusive lock: whoever opens it then waits.
+        configuration.busyMode = .timeout(10)
         configuration.prepareDatabase { database in
             try database.execute(sql: "PRAGMA journal_mode = WAL")
             // A committed transaction survives the process; fsync happens at checkpoints.
@@ -146,8 +146,7 @@ public final class LedgerStore: Sendable {
     }
 
     /// Stores records in one transaction. A record that is already there is stored again without harm, which is what
-    /// happens
-    /// when a run ended between the commit and the release of the journal's slots.
+    /// happens when a run ended between the commit and the release of the journal's slots.
     public func store(_ records: [LedgerRecord], windows: [LedgerWindow] = []) throws {
         guard !records.isEmpty || !windows.isEmpty else { return }
         try database.write { database in

@@ -10,8 +10,7 @@ import Workload
 /// Knows every request that an event loop has given to the fleet, and brings outcomes back to their connections.
 ///
 /// All methods run on the loop. A request's number carries the slot of its record, so finding the record of an outcome
-/// is
-/// one array access.
+/// is one array access.
 final class LoopFrontEnd {
     /// Low bits of a request's number name its slot; the rest counts up, so that no number comes twice.
     static let slotBits: UInt64 = 20

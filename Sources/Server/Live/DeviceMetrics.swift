@@ -10,8 +10,7 @@ import NIOCore
 import StepModel
 
 /// Pages for tools that read accelerators' exporters. The model knows pools, not single devices: each device of a pool
-/// shows an
-/// equal share of what its pool drew and did.
+/// shows an equal share of what its pool drew and did.
 extension MetricsView {
     /// Devices shown on a page; a larger fleet shows its first ones.
     static let deviceLimit = 1024

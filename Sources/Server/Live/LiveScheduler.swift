@@ -10,8 +10,7 @@ import Workload
 import Yard
 
 /// Gives one event loop's requests to the fleet's mesh and to the baseline's, and brings their outcomes to the loop's
-/// front
-/// end. All methods run on the loop.
+/// front end. All methods run on the loop.
 final class LiveScheduler: SequenceScheduler {
     /// Outcomes taken from each cell before sockets get a turn.
     private static let batch = 4096

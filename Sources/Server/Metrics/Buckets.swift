@@ -33,8 +33,7 @@ enum Buckets {
     }
 
     /// Durations from 100 µs to 1,000 s, three or four a decade: fine enough for a fast accelerator's token gaps, which
-    /// all fall into
-    /// vLLM's first bucket.
+    /// all fall into vLLM's first bucket.
     static let fineSeconds: [Double] = [
         0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1,
         0.15, 0.25, 0.5, 1, 2.5,

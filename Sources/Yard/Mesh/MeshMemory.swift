@@ -8,8 +8,7 @@ import WaitFree
 /// The memory of a mesh's rings: one block for each cell, on the cell's NUMA node when one was named.
 ///
 /// A cell reads its inboxes and writes its outboxes all the time; a front end touches one of many at a time. So both
-/// lie
-/// where the cell's thread runs.
+/// lie where the cell's thread runs.
 struct MeshMemory: Sendable {
     private let blocks: [NodeMemory]
     private nonisolated(unsafe) let heap: [UnsafeMutableRawPointer]

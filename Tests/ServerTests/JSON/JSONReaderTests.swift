@@ -115,8 +115,7 @@ import Testing
             let ours = Self.tree(text)
             let theirs = Self.oracle(text)
             // What both read must be equal. What only Foundation reads must be one of its known laxities; what only we
-            // read
-            // is a lone surrogate, which we replace.
+            // read is a lone surrogate, which we replace.
             if let ours, let theirs, ours != theirs { disagreements.append(String(decoding: text, as: UTF8.self)) }
             if ours == nil, theirs != nil, !Self.isKnownLaxity(text) {
                 disagreements.append("refused: " + String(decoding: text, as: UTF8.self))
