@@ -45,15 +45,15 @@ public struct SimulationOptions: Sendable {
     /// seeds; mean difference ± its standard error, in %):
     ///
     ///     window      1 ms          10 ms         100 ms        1 s
-    ///     TTFT p50    -0.05 ± 0.03  -0.05 ± 0.02  -0.06 ± 0.03  -0.07 ± 0.03
-    ///     TTFT p99    -0.54 ± 0.21  -0.62 ± 0.28  -0.34 ± 0.12  -0.65 ± 0.20
-    ///     TPOT p50    -0.16 ± 0.06  -0.21 ± 0.04  -0.10 ± 0.06  -0.16 ± 0.05
-    ///     TPOT p99    -0.26 ± 1.06  -2.20 ± 2.20  +0.39 ± 1.41  -0.09 ± 2.15
-    ///     E2E p99     -0.10 ± 0.12  -0.22 ± 0.14  -0.07 ± 0.15  -0.06 ± 0.18
+    ///     TTFT p50    -0.06 ± 0.02  -0.07 ± 0.03  -0.09 ± 0.04  -0.10 ± 0.03
+    ///     TTFT p99    -0.37 ± 0.32  -0.14 ± 0.22  -0.32 ± 0.20  -0.62 ± 0.15
+    ///     TPOT p50    -0.14 ± 0.06  -0.21 ± 0.06  -0.06 ± 0.07  -0.18 ± 0.06
+    ///     TPOT p99    -0.28 ± 1.87  -0.90 ± 2.01  -0.45 ± 2.06  -2.60 ± 2.09
+    ///     E2E p99     +0.08 ± 0.14  +0.02 ± 0.22  -0.23 ± 0.12  -0.13 ± 0.18
     ///
     /// So what moves comes from dealing replicas to cells, not from the window's length, and is below 1 %. A single
-    /// run's TPOT p99 differs by up to 12 % whatever the window: it hangs on requests of two or three tokens, whose
-    /// TPOT is one or two gaps, and lies where few requests are; it varies by 3 % between seeds of the exact cell too.
+    /// run's TPOT p99 differs by up to 11 % whatever the window: it hangs on requests of two or three tokens, whose
+    /// TPOT is one or two gaps, and lies where few requests are; it varies by 4 % between seeds of the exact cell too.
     public var windowNanoseconds: Int64?
     public var cellChoice = CellChoice()
     /// By tenant; each front end enforces its share.
