@@ -40,6 +40,9 @@ public enum Coefficient: Int, Sendable, Hashable, CaseIterable {
     /// Visits per expert, tokens × active / experts, from which on every expert's weights are read whether visited or
     /// not: selective loading of Neuron stacks switches off there.
     case selectiveLoadingLimit
+    /// What loading the experts of one visit costs besides their bytes, seconds: stacks that load selectively gather them
+    /// for each token apart.
+    case expertVisitSeconds
     /// All-reduce over two ranks of an empty message, seconds, and what each further doubling of ranks adds.
     case collectiveBase, collectivePerDoubling
     /// The same added for each doubling beyond one chip (NeuronCores), seconds.
@@ -65,6 +68,10 @@ public enum Coefficient: Int, Sendable, Hashable, CaseIterable {
     case hostLogitSeconds
     // Chip power: TDP × min(cap, floor + memory × MBU + compute × MFU).
     case powerFloor, powerMemory, powerCompute, powerCap
+    /// Added for the share of MBU that reads cache entries: attention multiplies whole tiles for a few queries.
+    case powerCache
+    /// Added for the share of MBU that reads weights which are widened before they are multiplied.
+    case powerWidening
     /// Fraction of design power while the device waits for the host within a step.
     case powerWaiting
     /// Scatter of the fitted rows about the fit, as standard deviations of logarithms.

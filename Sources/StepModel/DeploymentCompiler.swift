@@ -86,14 +86,18 @@ struct Blueprint: Sendable {
         self.thermalDesignRange = lookup.thermalDesignRange
     }
 
-    /// What a stored format multiplies in. Four-bit formats are multiplied as such on Blackwell; MXFP4 weights are
-    /// widened to MXFP8 on Trainium3 and to 16 bit elsewhere; 8-bit weights run at 8 bit where a peak is known.
+    /// What a stored format multiplies in. NVFP4 is multiplied as such on Blackwell; MXFP4 weights meet MXFP8 activations
+    /// on Blackwell and Trainium3 and are widened to 16 bit elsewhere; 8-bit weights run at 8 bit where a peak is known.
     static func arithmetic(of precision: Precision, on generation: DeviceGeneration) -> WidthClass {
         switch WidthClass(precision) {
         case .sixteen: .sixteen
         case .eight: precision == .int8 && generation.isNeuron ? .sixteen : generation == .ampere ? .sixteen : .eight
         case .four:
-            generation == .blackwell && precision != .int4 ? .four : generation == .trainium3 ? .eight : .sixteen
+            switch (generation, precision) {
+            case (.blackwell, .nvfp4): .four
+            case (.blackwell, .mxfp4), (.trainium3, _): .eight
+            default: .sixteen
+            }
         }
     }
 
@@ -111,6 +115,7 @@ struct Blueprint: Sendable {
         let linear =
             coefficients[.powerFloor] * (seconds - waiting) + coefficients[.powerWaiting] * waiting
             + coefficients[.powerMemory] * work.memorySeconds + coefficients[.powerCompute] * work.computeSeconds
+            + coefficients[.powerCache] * work.cacheSeconds + coefficients[.powerWidening] * work.widenedSeconds
         return min(linear, powerCap * seconds) * hardware.thermalDesignWatts * chipShare * 1e9
     }
 

@@ -5,34 +5,6 @@
 import Catalog
 import Foundation
 
-/// What a part of a step costs on one rank.
-struct Work: Sendable, Hashable {
-    /// How long it takes.
-    var seconds = 0.0
-    /// How long its bytes would take at peak memory bandwidth; `memorySeconds / seconds` is MBU.
-    var memorySeconds = 0.0
-    /// How long its arithmetic would take at peak; `computeSeconds / seconds` is MFU.
-    var computeSeconds = 0.0
-
-    static func + (left: Work, right: Work) -> Work {
-        Work(
-            seconds: left.seconds + right.seconds,
-            memorySeconds: left.memorySeconds + right.memorySeconds,
-            computeSeconds: left.computeSeconds + right.computeSeconds
-        )
-    }
-
-    static func * (work: Work, factor: Double) -> Work {
-        Work(
-            seconds: work.seconds * factor,
-            memorySeconds: work.memorySeconds * factor,
-            computeSeconds: work.computeSeconds * factor
-        )
-    }
-
-    static func - (left: Work, right: Work) -> Work { left + right * -1 }
-}
-
 /// The operators of one deployment: projections, attention, feed-forward or experts, collectives, output projection,
 /// host work. Everything is per rank, and ranks work in lockstep.
 ///
@@ -120,23 +92,37 @@ struct OperatorModel: Sendable {
         let ways = Double(min(parallelism.expert, layer.experts))
         // Each rank holds `experts / ways` experts, split over the ranks that share them.
         let sharing = expertRanks / ways
-        let drawn = experts * (1 - pow(1 - active / experts, max(1, tokens * coefficients[.expertSpread])))
-        let distinct = tokens * active / experts >= coefficients[.selectiveLoadingLimit] ? experts : drawn
-        let touched = max(distinct / ways, min(1, active / ways))
-        let visits = tokens * active / ways
-        let peak = device.peak(expertArithmetic)
+        let visited = tokens * active
+        // Graphs of phased stacks compiled for more visits than experts run every token through every expert.
+        let isDense = compiledSlots * active > experts
+        let total = isDense ? tokens * experts : visited
+        let distinct: Double
+        if isDense || visited / experts >= coefficients[.selectiveLoadingLimit] {
+            distinct = experts
+        } else {
+            distinct = experts * (1 - pow(1 - active / experts, max(1, tokens * coefficients[.expertSpread])))
+        }
+        let load = RankLoad(ways: ways, experts: experts, distinct: distinct, visits: total)
         let weights = layer.expertElements / sharing
-        let memory = touched * weights * expertPrecision.bytesPerElement / device.bytesPerSecond
-        let arithmetic = 2 * visits * weights / peak
-        var work = Work(memorySeconds: memory, computeSeconds: arithmetic)
+        let memoryEach = weights * expertPrecision.bytesPerElement / device.bytesPerSecond
+        let arithmeticEach = 2 * weights / device.peak(expertArithmetic)
+        // Power follows what ranks carry on average, time what the fullest of them carries.
+        var work = Work(
+            memorySeconds: distinct / ways * memoryEach,
+            computeSeconds: total / ways * arithmeticEach)
+        if expertArithmetic != WidthClass(expertPrecision) { work.widenedSeconds = work.memorySeconds }
         work.seconds = softMaximum(
-            memory / coefficients[.expertBandwidth(WidthClass(expertPrecision))],
-            arithmetic / coefficients[.expertCompute(expertArithmetic)]
+            load.distinct * memoryEach / coefficients[.expertBandwidth(WidthClass(expertPrecision))],
+            load.visits * arithmeticEach / coefficients[.expertCompute(expertArithmetic)]
         )
+        let visits = load.visits
         let traffic = visits * hidden * 2 * coefficients[.expertTokenTraffic] / device.bytesPerSecond
         work.seconds += traffic + coefficients[.expertLayerSeconds]
         if compiledSlots * active <= experts {
             work.seconds += coefficients[.expertPrefillTokenSeconds] * prefillTokens * active
+        }
+        if prefillTokens == 0 {
+            work.seconds += coefficients[.expertVisitSeconds] * (distinct < experts ? visited : experts) / ways
         }
         work.memorySeconds += traffic
         if parallelism.data > 1 {
@@ -167,6 +153,7 @@ struct OperatorModel: Sendable {
                 let memory = bytes / device.bytesPerSecond
                 let arithmetic = 2 * share * seen * heads * pairWork / device.peak(.sixteen)
                 work.memorySeconds += memory
+                work.cacheSeconds += memory
                 work.computeSeconds += arithmetic
                 work.seconds += softMaximum(
                     memory / coefficients[.cacheBandwidth], arithmetic / coefficients[.attentionCompute])

@@ -40,10 +40,18 @@ enum CalibrationPlan {
             assume(
                 .collectivePerChipDoubling, generation, 3e-6, 0.7,
                 "1–2 us per hop; two hops for each doubling of a torus")
-            assume(
-                .selectiveLoadingLimit, generation, 0.2, 0.2,
-                "NxDI documents 1; Mixtral 8x7B and 8x22B at one token (0.25) read all experts, models at 1/8 and below do not"
-            )
+            assume(.rooflineExponent, generation, 2.5, 0.5, "DMA queues run beside the matrix engine")
+            assume(.expertSpread, generation, 0.8, 0.3, "tokens of one batch share experts")
+            if generation == "trainium1" || generation == "inferentia2" {
+                assume(
+                    .selectiveLoadingLimit, generation, 1, 0.2,
+                    "NxDI loads the experts of each visit while there are fewer visits than experts")
+            } else {
+                assume(
+                    .selectiveLoadingLimit, generation, 0.2, 0.2,
+                    "NxDI documents 1; Mixtral 8x7B and 8x22B at one token (0.25) read all experts, models at 1/8 and below do not"
+                )
+            }
             assume(.recurrentPrefillTokenSeconds, generation, 2e-6, 0.7, "scan of linear attention in prefill graphs")
             assume(.powerFloor, generation, 0.45, 0.2, "same form as GPUs; no public phase-resolved Trainium power")
             assume(.powerMemory, generation, 0.5, 0.3, "same form as GPUs; no public phase-resolved Trainium power")
@@ -100,6 +108,7 @@ enum CalibrationPlan {
         (.layerSequenceSeconds, 1e-12, 1, "none on GPUs"),
         (.expertLayerSeconds, 15e-6, 0.7, "routing and sorting kernels"),
         (.expertPrefillTokenSeconds, 1e-12, 1, "none on GPUs"),
+        (.expertVisitSeconds, 1e-12, 1, "none on GPUs, which gather tokens by expert"),
         (.collectiveBase, 5e-6, 0.3, "NVLink all-reduce of a small message"),
         (.collectivePerDoubling, 0.6e-6, 0.3, "NVLink all-reduce of a small message"),
         (.collectivePerChipDoubling, 1e-12, 1, "counted in the doubling on GPUs"),
@@ -119,6 +128,8 @@ enum CalibrationPlan {
         (.powerFloor, 0.5, 0.15, "GPU fits of the references: 0.43–0.56"),
         (.powerMemory, 0.4, 0.5, "GPU fits of the references: 0.19–0.72"),
         (.powerCompute, 1.2, 0.3, "GPU fits of the references: 1.22–1.24"),
+        (.powerCache, 1e-12, 1, "counted in powerMemory where it was not fitted apart"),
+        (.powerWidening, 1e-12, 1, "counted in powerMemory where it was not fitted apart"),
         (.powerCap, 0.98, 0.02, "GPU fits of the references: 0.975–0.985"),
         (.decodeScatter, 0.12, 0, "typical of fitted groups"),
         (.prefillScatter, 0.35, 0, "typical of fitted groups"),
@@ -175,7 +186,10 @@ enum CalibrationPlan {
     private static var gpuTime: Stage {
         var values: [Free] = [
             free(.rooflineExponent, "any", 2.5, 0.4, most: 8), free(.activationTraffic, "any", 20, 0.5),
-            free(.expertTokenTraffic, "any", 8, 0.6), free(.expertSpread, "any", 0.8, 0.25, most: 1),
+            free(.expertTokenTraffic, "any", 8, 0.6), free(.expertSpread, "any", 0.8, 0.2, most: 1),
+            // Tokens of real conversations share experts more than the random ones of InferenceX do.
+            free(.expertSpread, "vllm/vllm-0.11", 0.5, 0.3, most: 1),
+            free(.expertLayerSeconds, "vllm/vllm-0.11", 15e-6, 0.7),
         ]
         for generation in ["hopper", "blackwell"] {
             values += [
@@ -183,11 +197,17 @@ enum CalibrationPlan {
                 free(.weightBandwidth8, generation, generation == "hopper" ? 0.85 : 0.77, 0.15, most: 1),
                 free(.matrixCompute16, generation, generation == "hopper" ? 0.84 : 0.76, 0.1, most: 0.95),
                 free(.matrixCompute8, generation, generation == "hopper" ? 0.68 : 0.66, 0.2, most: 0.95),
-                free(.expertBandwidth4, generation, 0.7, 0.3, most: 0.95),
+                // Hopper widens four-bit weights before it multiplies; Blackwell streams them as it does others.
+                free(.expertBandwidth4, generation, generation == "hopper" ? 0.6 : 0.85, 0.2, most: 1),
+                free(.expertBandwidth8, generation, generation == "hopper" ? 0.6 : 0.85, 0.3, most: 1),
                 free(.cacheBandwidth, generation, 0.74, 0.15, most: 0.95),
                 free(.attentionCompute, generation, generation == "hopper" ? 0.52 : 0.45, 0.2, most: 0.9),
                 free(.layerSeconds, generation, 40e-6, 0.5),
-                free(.expertLayerSeconds, generation, 15e-6, 0.7),
+                // Router, sorting and two grouped products in place of a dense block's two.
+                free(.expertLayerSeconds, generation, 8e-6, 0.7),
+                // TensorRT-LLM fuses more of a layer's kernels, and brings its own attention.
+                free(.layerSeconds, "\(generation)/trtllm", 36e-6, 0.5),
+                free(.cacheBandwidth, "\(generation)/trtllm", 0.74, 0.15, most: 0.95),
             ]
         }
         values += [
@@ -195,17 +215,19 @@ enum CalibrationPlan {
             free(.expertCompute16, "hopper", 0.4, 0.4, most: 0.95),
             free(.weightBandwidth4, "blackwell", 0.65, 0.2, most: 1),
             free(.matrixCompute4, "blackwell", 0.45, 0.2, most: 0.95),
-            free(.expertCompute4, "blackwell", 0.25, 0.4, most: 0.95),
+            free(.expertCompute8, "blackwell", 0.45, 0.4, most: 0.95),
         ]
         for (scope, host, sequence) in [
-            ("vllm", 1e-3, 20e-6), ("trtllm", 0.5e-3, 15e-6), ("vllm/vllm-0.11", 1.5e-3, 50e-6),
+            ("vllm", 0.5e-3, 20e-6), ("trtllm", 0.4e-3, 15e-6), ("vllm/vllm-0.11", 1.5e-3, 50e-6),
         ] {
             values += [
-                free(.stepSeconds, scope, host, 0.6), free(.sequenceSeconds, scope, sequence, 0.5),
+                free(.stepSeconds, scope, host, 0.3), free(.sequenceSeconds, scope, sequence, 0.3),
                 free(.prefillSeconds, scope, 2e-3, 0.8),
             ]
         }
         values.append(free(.layerSeconds, "vllm/vllm-0.11", 40e-6, 0.4))
+        // Without four-bit kernels for Hopper TensorRT-LLM routes and widens in kernels of their own.
+        values.append(free(.expertLayerSeconds, "hopper/trtllm", 25e-6, 0.7))
         let hopper: (Experiment) -> Bool = { ["H100", "H200"].contains($0.platform) }
         return Stage(
             name: "GPU decode", free: values, links: gpuLinks,
@@ -237,10 +259,24 @@ enum CalibrationPlan {
             .init(
                 coefficient: first, scope: scope, other: second, otherScope: scope, ratio: ratio, width: width)
         }
+        func stacks(
+            _ coefficient: Coefficient, _ generation: String, _ width: Double, ratio: Double = 1
+        ) -> Calibrator.Link {
+            .init(
+                coefficient: coefficient, scope: "\(generation)/trtllm", other: coefficient, otherScope: generation,
+                ratio: ratio, width: width)
+        }
         return [
             alike(.weightBandwidth16, 0.1), alike(.weightBandwidth8, 0.1), alike(.matrixCompute16, 0.15),
             alike(.matrixCompute8, 0.15), alike(.cacheBandwidth, 0.1), alike(.attentionCompute, 0.2),
-            alike(.layerSeconds, 0.2), alike(.expertLayerSeconds, 0.4),
+            alike(.layerSeconds, 0.2),
+            stacks(.layerSeconds, "hopper", 0.2, ratio: 0.9), stacks(.layerSeconds, "blackwell", 0.2, ratio: 0.9),
+            stacks(.cacheBandwidth, "hopper", 0.15), stacks(.cacheBandwidth, "blackwell", 0.15),
+            .init(
+                coefficient: .expertBandwidth4, scope: "blackwell", other: .weightBandwidth8, otherScope: "blackwell",
+                width: 0.15),
+            widths(.expertBandwidth8, .expertBandwidth16, "hopper", 0.2),
+            widths(.expertBandwidth8, .expertBandwidth4, "blackwell", 0.2),
             widths(.weightBandwidth8, .weightBandwidth16, "hopper", 0.1),
             widths(.weightBandwidth8, .weightBandwidth16, "blackwell", 0.1),
             widths(.weightBandwidth4, .weightBandwidth8, "blackwell", 0.15, ratio: 0.8),
@@ -281,8 +317,9 @@ enum CalibrationPlan {
         Stage(
             name: "H100 power",
             free: [
-                free(.powerFloor, "hopper", 0.556, 0.1), free(.powerMemory, "hopper", 0.25, 0.6),
-                free(.powerCompute, "hopper", 1.22, 0.3),
+                free(.powerFloor, "hopper", 0.45, 0.3), free(.powerMemory, "hopper", 0.25, 0.6),
+                free(.powerCompute, "hopper", 1.22, 0.3), free(.powerCache, "hopper", 0.3, 1.0),
+                free(.powerWidening, "hopper", 0.3, 1.0),
                 free(.powerCap, "hopper", 0.985, 0.02, most: 1.05), free(.powerWaiting, "hopper", 0.35, 0.4),
             ],
             admits: { $0.group == "ML.ENERGY" && $0.quantity == .energyPerToken },

@@ -43,6 +43,8 @@ public struct Calibrator {
     }
 
     let catalog: Catalog
+    /// What is fitted, in this order.
+    var stages = CalibrationPlan.stages
     /// Progress, one line a stage.
     public var report: (String) -> Void = { _ in }
 
@@ -51,7 +53,7 @@ public struct Calibrator {
     /// The whole calibration from the given experiments: the plan's starting values, each stage's fit in turn.
     public func calibrate(_ experiments: [Experiment]) -> Calibration {
         var calibration = CalibrationPlan.start(catalog: catalog)
-        for stage in CalibrationPlan.stages {
+        for stage in stages {
             fit(stage, experiments, into: &calibration)
         }
         return calibration
@@ -62,7 +64,7 @@ public struct Calibrator {
     /// they decide does not reach the predictions of `held`, or only through what the fits of others rest on.
     public func refit(_ full: Calibration, without held: [Experiment], on rest: [Experiment]) -> Calibration {
         var calibration = full
-        for stage in CalibrationPlan.stages where held.contains(where: { $0.isCalibration && stage.admits($0) }) {
+        for stage in stages where held.contains(where: { $0.isCalibration && stage.admits($0) }) {
             // The optimum without a few rows lies near the one with them: start there.
             fit(stage, rest, into: &calibration, start: stage.free.map { full.value($0.coefficient, scope: $0.scope) })
         }
@@ -161,7 +163,7 @@ public struct Calibrator {
     /// where it is when it is taken up again.
     public func drift(of committed: Calibration, _ experiments: [Experiment]) -> [Drift] {
         var drifts: [Drift] = []
-        for stage in CalibrationPlan.stages {
+        for stage in stages {
             let start = stage.free.compactMap { committed.value($0.coefficient, scope: $0.scope) }
             guard start.count == stage.free.count else {
                 for free in stage.free where committed.value(free.coefficient, scope: free.scope) == nil {

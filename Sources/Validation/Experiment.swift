@@ -81,12 +81,19 @@ public struct Experiment: Sendable {
 }
 
 extension Experiment {
+    /// More clients than compiled slots: what one request waits for is the length of others.
+    var queues: Bool {
+        guard case .closedLoop(let clients) = load, deployment.stack.isPhased else { return false }
+        return clients > replicas * deployment.maxSequences
+    }
+
     /// Notes what kind of model it is.
     mutating func describe(_ model: Model) {
         if generator == .llmperf, model.vocabulary > 100_000 {
             countedTokensPerToken = LoadGenerator.llamaTokensPerLargeVocabularyToken
             promptTokens /= countedTokensPerToken
-            remarks.append("llmperf counts tokens with Llama 2's tokenizer")
+            outputTokens *= LoadGenerator.llmperfFinishedFraction
+            remarks.append("llmperf counts tokens with Llama 2's tokenizer, and answers end before their limit")
         }
         isMixture = model.isMixture
         isRecurrent = model.stateElements > 0

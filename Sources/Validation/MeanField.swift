@@ -2,6 +2,7 @@
 // Steady states in closed form.
 //===----------------------------------------------------------------------===//
 
+import Foundation
 import StepModel
 
 /// Predicts a run's means from single steps, without simulating requests.
@@ -166,8 +167,11 @@ struct MeanField {
     private func steady(_ experiment: Experiment, state: State) -> Double? {
         switch experiment.quantity {
         case .interTokenLatency:
-            // The median gap is a decode step while fewer than half of the steps carry prompts, else the mean step.
-            return state.running / max(output, 1) < 0.5 ? state.decodeSeconds : state.meanStepSeconds
+            // The median gap is a decode step while fewer than half of the steps carry prompts. Prompts come nearly as a
+            // Poisson process and most are far shorter than their mean: of n prompts a step the median is about n − ln 2.
+            let prompts = state.running / max(output, 1)
+            let each = prompts > 0 ? (state.meanStepSeconds - state.decodeSeconds) / prompts : 0
+            return state.decodeSeconds + max(0, prompts - log(2)) * each
         case .tpot: return state.tpot
         case .outputThroughput: return state.running / state.meanStepSeconds
         case .requestThroughput: return state.running / state.meanStepSeconds / output

@@ -12,7 +12,7 @@ extension CalibrationPlan {
     static var neuron: [Stage] {
         [
             tables("trainium1", "Trn1", 160e-6), tables("inferentia2", "Inf2", 160e-6), dense2, mixtures2, prefill2,
-            servers("inferentia2", "Inf2"), servers("trainium1", "Trn1"), optimum2, server2, untuned,
+            servers, optimum2, server2, untuned,
         ]
     }
 
@@ -103,43 +103,73 @@ extension CalibrationPlan {
     }
 
     /// Hugging Face servers with one request at a time: what they do under load follows from that, and is simulated.
-    private static func servers(_ generation: String, _ platform: String) -> Stage {
+    /// Both generations have the same core and ran the same software, so their values resemble each other.
+    private static var servers: Stage {
         var values: [Free] = []
-        for scope in ["\(generation)/tgi-neuron", "\(generation)/nxdi/optimum"] {
+        for scope in serverScopes {
             values += [
-                free(.layerSeconds, scope, 140e-6, 0.4), free(.cacheBandwidth, scope, 0.5, 0.4, most: 1),
-                free(.matrixCompute16, scope, 0.3, 0.5, most: 0.9),
+                free(.layerSeconds, scope, 110e-6, 0.4), free(.cacheBandwidth, scope, 0.5, 0.4, most: 1),
+                free(.matrixCompute16, scope, 0.25, 0.5, most: 0.9),
                 free(.attentionCompute, scope, 0.05, 1.0, most: 0.9),
                 free(.requestSeconds, scope, 15e-3, 0.4), free(.stepSeconds, scope, 1e-3, 0.8),
                 free(.layerSequenceSeconds, scope, 1e-6, 1.0),
             ]
         }
-        if generation == "inferentia2" {
-            // Servers of SDK 2.18 read their caches slower and prefilled slower than later ones; those of 2.19 were slow
-            // over many chips.
-            let early = "inferentia2/tgi-neuron/neuron-2.18"
+        // Servers of SDK 2.18 read their caches slower and prefilled slower than later ones; those of 2.19 were slow over
+        // many chips.
+        for release in ["neuron-2.18", "neuron-2.19"] {
+            let scope = "inferentia2/tgi-neuron/\(release)"
             values += [
-                free(.cacheBandwidth, early, 0.4, 0.3, most: 1), free(.matrixCompute16, early, 0.3, 0.5, most: 0.9),
-                free(.layerSeconds, early, 140e-6, 0.4),
-                free(.layerSeconds, "inferentia2/tgi-neuron/neuron-2.19", 100e-6, 0.8),
-                free(.collectivePerChipDoubling, "inferentia2/tgi-neuron/neuron-2.19", 10e-6, 1.0),
-                free(.matrixCompute16, "inferentia2/tgi-neuron/neuron-2.19", 0.3, 0.5, most: 0.9),
-                free(.collectiveBandwidth, "inferentia2/tgi-neuron/neuron-2.19", 0.5, 0.8, most: 1),
+                free(.cacheBandwidth, scope, 0.5, 0.4, most: 1), free(.matrixCompute16, scope, 0.25, 0.5, most: 0.9),
+                free(.layerSeconds, scope, 110e-6, 0.5),
             ]
         }
         values += [
-            free(.hostLogitSeconds, generation, 6e-9, 0.5), free(.expertBandwidth16, generation, 0.5, 0.5, most: 1),
-            free(.expertLayerSeconds, generation, 60e-6, 0.8), free(.expertPrefillTokenSeconds, generation, 3e-6, 1.0),
+            free(.collectivePerChipDoubling, "inferentia2/tgi-neuron/neuron-2.19", 10e-6, 1.0),
+            free(.collectiveBandwidth, "inferentia2/tgi-neuron/neuron-2.19", 0.5, 0.8, most: 1),
         ]
+        for generation in ["inferentia2", "trainium1"] {
+            values += [
+                free(.hostLogitSeconds, generation, 6e-9, 0.5),
+                free(.expertBandwidth16, generation, 0.5, 0.5, most: 1),
+                free(.expertLayerSeconds, generation, 60e-6, 0.8),
+                free(.expertVisitSeconds, generation, 4e-6, 0.7),
+                free(.expertPrefillTokenSeconds, generation, 3e-6, 1.0),
+            ]
+        }
         return Stage(
-            name: "Hugging Face servers on \(platform)",
-            free: values,
+            name: "Hugging Face servers on Inf2 and Trn1",
+            free: values, links: serverLinks,
             admits: {
-                $0.platform == platform && $0.group.hasPrefix("Hugging Face") && isUnloaded($0)
+                ["Inf2", "Trn1"].contains($0.platform) && $0.group.hasPrefix("Hugging Face") && isUnloaded($0)
                     && [.tpot, .ttft, .latencyPerToken, .outputThroughput].contains($0.quantity)
             },
             scale: 0.1
         )
+    }
+
+    private static let serverScopes = [
+        "inferentia2/tgi-neuron", "inferentia2/nxdi/optimum", "trainium1/tgi-neuron", "trainium1/nxdi/optimum",
+    ]
+
+    private static var serverLinks: [Calibrator.Link] {
+        let kept: [(Coefficient, Double)] = [
+            (.layerSeconds, 0.25), (.cacheBandwidth, 0.2), (.matrixCompute16, 0.3), (.attentionCompute, 0.5),
+        ]
+        let releases: [(Coefficient, Double)] = [
+            (.layerSeconds, 0.25), (.cacheBandwidth, 0.4), (.matrixCompute16, 0.4),
+        ]
+        func alike(_ scope: String, _ other: String, _ kept: [(Coefficient, Double)]) -> [Calibrator.Link] {
+            kept.map { .init(coefficient: $0.0, scope: scope, other: $0.0, otherScope: other, width: $0.1) }
+        }
+        return alike("trainium1/nxdi/optimum", "inferentia2/nxdi/optimum", kept)
+            + alike("inferentia2/tgi-neuron", "inferentia2/nxdi/optimum", kept)
+            + alike("trainium1/tgi-neuron", "inferentia2/tgi-neuron", kept)
+            + alike("inferentia2/tgi-neuron/neuron-2.18", "inferentia2/tgi-neuron", releases)
+            + alike("inferentia2/tgi-neuron/neuron-2.19", "inferentia2/tgi-neuron", releases)
+            + alike(
+                "trainium1", "inferentia2",
+                [(.expertBandwidth16, 0.3), (.expertLayerSeconds, 0.5), (.expertVisitSeconds, 0.3)])
     }
 
     /// vLLM of optimum-neuron on Trainium2: the whole compiled context is read every step.

@@ -24,7 +24,7 @@ public struct Validator {
                 : NeuronExperiments.experiment(row, catalog: catalog, ownOutput: ownOutputs[Self.runKey(row)])
             switch result {
             case .success(let experiment)
-            where miscounted.contains(Self.seriesKey(row)) && experiment.quantity != .ttft:
+            where miscounted.contains(Self.seriesKey(row)) && (experiment.quantity != .ttft || experiment.queues):
                 refusals.append(
                     Refusal(
                         row: row,
