@@ -41,8 +41,8 @@ struct AdapterShelf: ~Copyable {
         guard adapter != 0 && capacity > 0 else { return false }
         uses += 1
         if let index = find(adapter) {
-            places[index].users += 1
-            places[index].lastUse = uses
+            (places + index).pointee.users += 1
+            (places + index).pointee.lastUse = uses
             return false
         }
         var index = count
@@ -64,6 +64,6 @@ struct AdapterShelf: ~Copyable {
         guard let index = find(adapter), places[index].users > 0 else {
             preconditionFailure("an adapter is released that nobody uses")
         }
-        places[index].users -= 1
+        (places + index).pointee.users -= 1
     }
 }

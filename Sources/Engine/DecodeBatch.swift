@@ -21,7 +21,8 @@ struct DecodeBatch: ~Copyable {
     private let blockTokens: Int32
     /// epoch mod block size.
     private var phase: Int32 = 0
-    /// Members by (context − epoch) mod block size.
+    /// Members by (context − epoch) mod block size. Changed through `pointee`: of a changed subscript the optimiser (Swift
+    /// 6.3) makes code that the compiler itself refuses under ThreadSanitizer.
     private let residues: UnsafeMutablePointer<Int32>
 
     init(blockTokens: Int32, tracksLongest: Bool) {
@@ -85,7 +86,7 @@ struct DecodeBatch: ~Copyable {
         count &+= 1
         keySum &+= key
         finishSum &+= finishEpoch
-        residues[Int(residue)] &+= 1
+        (residues + Int(residue)).pointee &+= 1
         finish.insert(
             FinishHeap.Entry(epoch: finishEpoch, order: sequence.pointee.order, slot: slot), slots: slots)
         if tracksLongest { longest.insert(slot: slot, live: Int(count), slots: slots) }
@@ -100,7 +101,7 @@ struct DecodeBatch: ~Copyable {
         count &-= 1
         keySum &-= sequence.pointee.decodeKey
         finishSum &-= sequence.pointee.finishEpoch
-        residues[Int(sequence.pointee.residue)] &-= 1
+        (residues + Int(sequence.pointee.residue)).pointee &-= 1
         finish.remove(at: Int(sequence.pointee.heapIndex), slots: slots)
     }
 
@@ -180,7 +181,7 @@ struct DecodeBatch: ~Copyable {
         count -= 1
         keySum -= sequence.pointee.decodeKey
         finishSum -= sequence.pointee.finishEpoch
-        residues[Int(sequence.pointee.residue)] -= 1
+        (residues + Int(sequence.pointee.residue)).pointee -= 1
         finish.remove(at: Int(sequence.pointee.heapIndex), slots: slots)
         insert(slot, slots: slots)
     }
