@@ -22,16 +22,21 @@ enum GPUExperiments {
     ]
 
     static func experiment(_ row: MeasuredRow, catalog: Catalog) -> Result<Experiment, RefusalReason> {
+        if let problem = RowReading.problem(row) { return .failure(problem) }
         guard let value = row.value else { return .failure(.init("the row has no value")) }
         let source = Source(row)
-        guard let instance = instance(row) else {
-            return .failure(.init("no instance in the catalogue has the GPU '\(row.hardware)'"))
+        let instance: String
+        switch self.instance(row, catalog: catalog) {
+        case .success(let found): instance = found
+        case .failure(let reason): return .failure(reason)
         }
         if source == .mlperf { return mlperf(row, value: value, instance: instance, catalog: catalog) }
-        guard (try? catalog.model(nameOrPath: row.model)) != nil else {
-            return .failure(.init("the catalogue has no model '\(row.model)'"))
+        if let reason = RowReading.model(row.model, in: catalog) { return .failure(reason) }
+        if let reason = serving(row) { return .failure(reason) }
+        guard let stack = stack(row.software) else {
+            return .failure(.init("the software '\(row.software)' is not vLLM, TensorRT-LLM or SGLang"))
         }
-        var deployment = Deployment(instance: instance, model: row.model, stack: stack(row.software))
+        var deployment = Deployment(instance: instance, model: row.model, stack: stack)
         guard let precisions = precisions(row, deployment: deployment) else {
             return .failure(.init("the precision '\(row.precision)' is not known"))
         }
@@ -44,8 +49,14 @@ enum GPUExperiments {
         guard let quantity = quantity(row.metric) else {
             return .failure(.init("the metric '\(row.metric)' is not predicted"))
         }
-        var measured = value * (row.unit == "ms" ? 1e-3 : 1)
-        guard let batch = Double(row.batch), batch >= 1 else { return .failure(.init("no batch or concurrency")) }
+        var measured = value
+        switch RowReading.scale(row, for: quantity, chips: row.chips ?? Double(parallelism.ranks)) {
+        case .success(let scale): measured *= scale
+        case .failure(let reason): return .failure(reason)
+        }
+        guard let batch = Double(row.batch), RowReading.count(row.batch) != nil else {
+            return .failure(.init("the batch or concurrency '\(row.batch)' is not in 1...\(RowReading.mostSequences)"))
+        }
 
         var prompt = row.inputTokens ?? 0
         var output = row.outputTokens ?? 0
@@ -122,15 +133,37 @@ enum GPUExperiments {
         }
     }
 
-    static func instance(_ row: MeasuredRow) -> String? {
-        let name = row.hardware.lowercased()
+    /// A server with the row's GPUs: by the GPU's name, else the catalogue's instance of that name.
+    static func instance(_ row: MeasuredRow, catalog: Catalog) -> Result<String, RefusalReason> {
+        let name = row.hardware.lowercased().replacing("_", with: "-").replacing(" ", with: "-")
         let table: [(String, String)] = [
             ("gb200", "u-p6e-gb200x72"), ("gb300", "gb300-nvl72-rack"), ("b200", "p6-b200.48xlarge"),
-            ("b300", "p6-b300.48xlarge"),
+            ("b300", "p6-b300.48xlarge"), ("h100-pcie", "8xh100-pcie"), ("a100-pcie", "8xa100-pcie"),
             ("h200", "p5en.48xlarge"), ("h100", "p5.48xlarge"), ("a100-40", "p4d.24xlarge"), ("a100", "p4de.24xlarge"),
-            ("l40s", "g6e.48xlarge"), ("mi300x", "8xmi300x"), ("mi325x", "8xmi325x"), ("mi355x", "8xmi355x"),
+            ("rtx-pro-6000", "8xrtx-pro-6000"), ("l40s", "g6e.48xlarge"), ("a10g", "g5.48xlarge"),
+            ("mi300x", "8xmi300x"), ("mi325x", "8xmi325x"), ("mi355x", "8xmi355x"),
         ]
-        return table.first { name.contains($0.0) }?.1
+        if let known = table.first(where: { name.contains($0.0) }) { return .success(known.1) }
+        guard let instance = try? catalog.instance(row.hardware), let chip = try? catalog.accelerator(of: instance)
+        else {
+            return .failure(.init("no instance in the catalogue has the GPU '\(row.hardware)'"))
+        }
+        guard chip.family != .neuron else {
+            return .failure(.init("\(row.hardware) has no GPUs: rows of NeuronCores have a column 'instance'"))
+        }
+        return .success(instance.id)
+    }
+
+    /// Ways of serving that no deployment of this model describes.
+    private static func serving(_ row: MeasuredRow) -> RefusalReason? {
+        let words = (row.notes + ";" + row.software).lowercased()
+        if words.contains("disagg") {
+            return .init("prefill and decode apart: a row does not say how they are divided")
+        }
+        if ["mtp", "eagle", "medusa", "speculat", "spec_dec", "spec-dec"].contains(where: words.contains) {
+            return .init("speculation without a published acceptance length")
+        }
+        return nil
     }
 
     static func platform(_ row: MeasuredRow) -> String {
@@ -140,10 +173,12 @@ enum GPUExperiments {
         } ?? name
     }
 
-    static func stack(_ software: String) -> ServingStack {
+    /// The serving stack of a framework's name; vLLM where a table names none.
+    static func stack(_ software: String) -> ServingStack? {
         let name = software.lowercased()
         if name.contains("trt") || name.contains("tensorrt") { return .trtllm }
-        return name.contains("sglang") ? .sglang : .vllm
+        if name.contains("sglang") { return .sglang }
+        return name.isEmpty || name.contains("vllm") ? .vllm : nil
     }
 
     /// Software generations that differ in host cost: vLLM 0.11 of ML.ENERGY streams through its API server on the same
@@ -159,18 +194,16 @@ enum GPUExperiments {
     /// Weights, routed experts, KV. gpt-oss stores experts in MXFP4 and the rest in BF16 whatever the column says; the
     /// InferenceX recipes run an FP8 cache with FP8 and FP4 weights, and for gpt-oss on Blackwell only.
     static func precisions(_ row: MeasuredRow, deployment: Deployment) -> (Precision, Precision?, Precision)? {
-        let name = row.precision.lowercased()
         if row.model.lowercased().contains("gpt-oss") {
             let blackwell = platform(row).contains("B200") || platform(row).contains("B300")
             return (.bf16, .mxfp4, blackwell && Source(row) == .siliconSample ? .fp8 : .bf16)
         }
-        switch name {
-        case "bfloat16", "bf16", "fp16", "float16", "nan", "": return (.bf16, nil, .bf16)
-        case "fp8": return (.fp8, nil, .fp8)
-        case "fp4", "nvfp4": return (.nvfp4, nil, .fp8)
-        case "mxfp4": return (.bf16, .mxfp4, .bf16)
-        case "int8": return (.int8, nil, .bf16)
-        default: return nil
+        switch RowReading.precision(row.precision) {
+        case .fp8: return (.fp8, nil, .fp8)
+        case .nvfp4: return (.nvfp4, nil, .fp8)
+        case .mxfp4: return (.bf16, .mxfp4, .bf16)
+        case let known?: return (known, nil, .bf16)
+        case nil: return nil
         }
     }
 
@@ -185,22 +218,26 @@ enum GPUExperiments {
             name = ""
             digits = ""
         }
-        for character in row.parallelism {
+        for character in row.parallelism.uppercased() {
             if character.isNumber {
                 digits.append(character)
             } else {
                 if !digits.isEmpty { flush() }
-                name.append(character)
+                if character.isLetter { name.append(character) }
             }
         }
+        // A plain number is the tensor degree.
+        if name.isEmpty, values.isEmpty { name = "TP" }
         flush()
         let data = max(1, values["DP"] ?? 1)
         let pipeline = max(1, values["PP"] ?? 1)
-        let chips = Int(row.chips ?? Double(values["TP"] ?? 1))
-        guard chips >= 1, chips.isMultiple(of: data * pipeline) else { return nil }
+        let own = (values["TP"] ?? 1).multipliedReportingOverflow(by: data)
+        guard !own.overflow, data <= 4096, pipeline <= 4096 else { return nil }
+        let chips = row.chips.map { Int($0) } ?? min(own.partialValue, 4096) * pipeline
+        guard chips >= 1, chips.isMultiple(of: data * pipeline), (values["TP"] ?? 1) <= chips else { return nil }
         let tensor = chips / data / pipeline
         var expert = max(1, values["EP"] ?? 1)
-        if !(tensor * data).isMultiple(of: expert) { expert = 1 }
+        if expert > tensor * data || !(tensor * data).isMultiple(of: expert) { expert = 1 }
         return Parallelism(tensor: tensor, data: data, expert: expert, pipeline: pipeline)
     }
 

@@ -258,9 +258,8 @@ public struct GroundTruth {
     }
 
     private static func table(_ path: String, columns: [String]) throws(MeasurementError) -> [[String]] {
-        var lines = try text(path).split(whereSeparator: \.isNewline)[...]
-        guard let header = lines.popFirst() else { throw MeasurementError("\(path) is empty") }
-        let names = try MeasuredRow.fields(header, place: path)
+        var records = try SeparatedValues.records(of: try text(path), name: path)[...]
+        guard let names = records.popFirst()?.fields else { throw MeasurementError("\(path) is empty") }
         var positions: [Int] = []
         for column in columns {
             guard let position = names.firstIndex(of: column) else {
@@ -268,15 +267,12 @@ public struct GroundTruth {
             }
             positions.append(position)
         }
-        var rows: [[String]] = []
-        for line in lines {
-            let cells = try MeasuredRow.fields(line, place: path)
-            guard cells.count == names.count else {
-                throw MeasurementError("\(path): a row has \(cells.count) fields of \(names.count)")
+        return try records.map { record throws(MeasurementError) in
+            guard record.fields.count == names.count else {
+                throw MeasurementError("\(path):\(record.line): \(record.fields.count) fields of \(names.count)")
             }
-            rows.append(positions.map { cells[$0] })
+            return positions.map { record.fields[$0] }
         }
-        return rows
     }
 
     private static func object(_ text: String, place: String) throws(MeasurementError) -> [String: Any] {

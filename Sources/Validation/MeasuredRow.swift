@@ -38,6 +38,8 @@ public struct MeasuredRow: Sendable, Hashable {
     public var percentile99: Double?
     public var unit: String
     public var notes: String
+    /// A cell that cannot be read, in words; the row is refused for it.
+    public var problem: String?
 
     /// `key=value` entries of the notes, which are separated by semicolons.
     public func note(_ key: String) -> String? {
@@ -47,19 +49,26 @@ public struct MeasuredRow: Sendable, Hashable {
         }
         return nil
     }
+}
 
-    static let gpuColumns = [
-        "source", "system", "gpu", "count", "model", "framework", "precision", "tp", "batch_or_concurrency",
-        "input_len", "output_len",
-        "metric", "value", "unit", "notes",
+extension MeasuredRow {
+    /// Columns without which no row says anything. The others may be absent, and are then empty.
+    static let neededColumns: [Table: [String]] = [
+        .gpu: ["gpu", "model", "metric", "value"], .neuron: ["instance", "model", "metric", "p50"],
     ]
-    static let neuronColumns = [
-        "source", "neuron_version", "model", "instance", "chips", "tp_degree", "lnc", "precision", "batch_size",
-        "input_len",
-        "output_len", "metric", "p50", "p99", "unit", "notes",
+    /// All columns, as the error about a missing one lists them.
+    static let allColumns: [Table: [String]] = [
+        .gpu: [
+            "source", "system", "gpu", "count", "model", "framework", "precision", "tp", "batch_or_concurrency",
+            "input_len", "output_len", "metric", "value", "unit", "notes",
+        ],
+        .neuron: [
+            "source", "neuron_version", "model", "instance", "chips", "tp_degree", "lnc", "precision", "batch_size",
+            "input_len", "output_len", "metric", "p50", "p99", "unit", "notes",
+        ],
     ]
 
-    /// Reads a table of either kind; columns may come in any order, all must be there.
+    /// Reads a table of either kind; columns may come in any order, and unknown ones are ignored.
     public static func read(path: String) throws(MeasurementError) -> [MeasuredRow] {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw MeasurementError("cannot read \(path)")
@@ -69,82 +78,69 @@ public struct MeasuredRow: Sendable, Hashable {
     }
 
     static func parse(_ text: String, name: String) throws(MeasurementError) -> [MeasuredRow] {
-        var lines = text.split(whereSeparator: \.isNewline)[...]
-        guard let first = lines.popFirst() else { throw MeasurementError("\(name) is empty") }
-        let header = try fields(first, place: "\(name):1")
-        let table: Table = header.contains("gpu") ? .gpu : .neuron
-        let wanted = table == .gpu ? gpuColumns : neuronColumns
-        var position: [String: Int] = [:]
-        for (index, column) in header.enumerated() { position[column] = index }
-        if let missing = wanted.first(where: { position[$0] == nil }) {
+        var records = try SeparatedValues.records(of: text, name: name)[...]
+        guard let header = records.popFirst() else { throw MeasurementError("\(name) is empty") }
+        let columns = header.fields.map { $0.lowercased() }
+        let table: Table
+        if columns.contains("gpu") {
+            table = .gpu
+        } else if columns.contains("instance") {
+            table = .neuron
+        } else {
             throw MeasurementError(
-                "\(name):1: the column '\(missing)' is missing; expected \(wanted.joined(separator: ","))")
+                "\(name):\(header.line): neither a column 'gpu' (\(Self.list(.gpu))) nor 'instance' (\(Self.list(.neuron)))"
+            )
         }
-        var rows: [MeasuredRow] = []
-        for (index, line) in lines.enumerated() {
-            let place = "\(name):\(index + 2)"
-            let cells = try fields(line, place: place)
-            guard cells.count == header.count else {
-                throw MeasurementError("\(place): \(cells.count) fields, where the header has \(header.count)")
-            }
-            func cell(_ column: String) -> String { cells[position[column]!] }
-            func number(_ column: String) throws(MeasurementError) -> Double? {
-                let text = cell(column)
-                if text.isEmpty { return nil }
-                if let value = Double(text), value.isFinite { return value }
-                throw MeasurementError("\(place): '\(text)' in column \(column) is not a number")
-            }
-            if table == .gpu {
-                rows.append(
-                    MeasuredRow(
-                        table: .gpu, line: index + 2, source: cell("source"), model: cell("model"),
-                        hardware: cell("gpu"),
-                        chips: try number("count"), software: cell("framework"), precision: cell("precision"),
-                        parallelism: cell("tp"), logicalCore: nil, batch: cell("batch_or_concurrency"),
-                        inputTokens: try number("input_len"), outputTokens: try number("output_len"),
-                        metric: cell("metric"),
-                        value: try number("value"), percentile99: nil, unit: cell("unit"), notes: cell("notes")
-                    )
-                )
-            } else {
-                rows.append(
-                    MeasuredRow(
-                        table: .neuron, line: index + 2, source: cell("source"), model: cell("model"),
-                        hardware: cell("instance"),
-                        chips: try number("chips"), software: cell("neuron_version"), precision: cell("precision"),
-                        parallelism: cell("tp_degree"), logicalCore: Int(cell("lnc")), batch: cell("batch_size"),
-                        inputTokens: try number("input_len"), outputTokens: try number("output_len"),
-                        metric: cell("metric"),
-                        value: try number("p50"), percentile99: try number("p99"), unit: cell("unit"),
-                        notes: cell("notes")
-                    )
-                )
-            }
+        var position: [String: Int] = [:]
+        for (index, column) in columns.enumerated() where position[column] == nil { position[column] = index }
+        if let missing = neededColumns[table]!.first(where: { position[$0] == nil }) {
+            throw MeasurementError(
+                "\(name):\(header.line): the column '\(missing)' is missing; expected \(Self.list(table))")
         }
-        return rows
+        return try records.map { record throws(MeasurementError) in
+            guard record.fields.count == columns.count else {
+                throw MeasurementError(
+                    "\(name):\(record.line): \(record.fields.count) fields, where the header has \(columns.count)")
+            }
+            return row(table, Cells(record: record, position: position))
+        }
     }
 
-    /// Fields of one line; quoted ones may hold commas and doubled quotes, not line breaks.
-    static func fields(_ line: Substring, place: String) throws(MeasurementError) -> [String] {
-        var fields: [String] = []
-        var field = ""
-        var quoted = false
-        var characters = line.makeIterator()
-        var pending: Character? = characters.next()
-        while let character = pending {
-            pending = characters.next()
-            switch character {
-            case "\"" where quoted && pending == "\"":
-                field.append("\"")
-                pending = characters.next()
-            case "\"": quoted.toggle()
-            case "," where !quoted:
-                fields.append(field)
-                field = ""
-            default: field.append(character)
-            }
+    private static func list(_ table: Table) -> String { allColumns[table]!.joined(separator: ",") }
+
+    /// Cells of one line by column, and the first that could not be read.
+    private struct Cells {
+        var record: SeparatedValues.Record
+        var position: [String: Int]
+        var problem: String?
+
+        func text(_ column: String) -> String {
+            position[column].map { record.fields[$0].trimmingCharacters(in: .whitespaces) } ?? ""
         }
-        if quoted { throw MeasurementError("\(place): a quoted field is not closed") }
-        return fields + [field]
+
+        /// A number, nil for an empty cell. What is not a finite number between 0 and a million million is a problem.
+        mutating func number(_ column: String) -> Double? {
+            let text = text(column)
+            if ["", "n/a", "na", "nan", "none", "null", "-"].contains(text.lowercased()) { return nil }
+            if let value = Double(text), value.isFinite, value >= 0, value <= 1e12 { return value }
+            problem = problem ?? "'\(text)' in column \(column) is not a number"
+            return nil
+        }
+    }
+
+    private static func row(_ table: Table, _ cells: Cells) -> MeasuredRow {
+        var cells = cells
+        let isGPU = table == .gpu
+        var row = MeasuredRow(
+            table: table, line: cells.record.line, source: cells.text("source"), model: cells.text("model"),
+            hardware: cells.text(isGPU ? "gpu" : "instance"), chips: cells.number(isGPU ? "count" : "chips"),
+            software: cells.text(isGPU ? "framework" : "neuron_version"), precision: cells.text("precision"),
+            parallelism: cells.text(isGPU ? "tp" : "tp_degree"), logicalCore: isGPU ? nil : Int(cells.text("lnc")),
+            batch: cells.text(isGPU ? "batch_or_concurrency" : "batch_size"),
+            inputTokens: cells.number("input_len"), outputTokens: cells.number("output_len"),
+            metric: cells.text("metric"), value: cells.number(isGPU ? "value" : "p50"),
+            percentile99: isGPU ? nil : cells.number("p99"), unit: cells.text("unit"), notes: cells.text("notes"))
+        row.problem = cells.problem
+        return row
     }
 }

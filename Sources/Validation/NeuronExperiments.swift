@@ -24,18 +24,35 @@ enum NeuronExperiments {
     static func experiment(
         _ row: MeasuredRow, catalog: Catalog, ownOutput: Double? = nil
     ) -> Result<Experiment, RefusalReason> {
+        if let problem = RowReading.problem(row) { return .failure(problem) }
         if let reason = row.note("suspect") { return .failure(.init("suspect: \(reason)")) }
         guard let quantity = quantity(row) else {
             return .failure(.init("the metric '\(row.metric)' is not predicted"))
         }
-        guard let printed = row.value else { return .failure(.init("only a 99th percentile was printed")) }
-        guard (try? catalog.instance(row.hardware)) != nil else {
+        guard let printed = row.value else {
+            return .failure(
+                .init(row.percentile99 == nil ? "the row has no value" : "only a 99th percentile was printed"))
+        }
+        guard let instance = try? catalog.instance(row.hardware), let chip = try? catalog.accelerator(of: instance)
+        else {
             return .failure(.init("the catalogue has no instance '\(row.hardware)'"))
         }
-        guard (try? catalog.model(nameOrPath: row.model)) != nil else {
-            return .failure(.init("the catalogue has no model '\(row.model)'"))
+        guard chip.family == .neuron else {
+            return .failure(.init("\(row.hardware) has no NeuronCores: rows of GPUs have a column 'gpu'"))
         }
-        guard let tensor = Int(row.parallelism), tensor > 0 else { return .failure(.init("no tensor degree")) }
+        if let reason = RowReading.model(row.model, in: catalog) { return .failure(reason) }
+        guard let tensor = RowReading.count(row.parallelism) else { return .failure(.init("no tensor degree")) }
+        guard let slots = row.batch.isEmpty ? 1 : RowReading.count(row.batch) else {
+            return .failure(.init("the batch size '\(row.batch)' is not in 1...\(RowReading.mostSequences)"))
+        }
+        guard let precision = precision(row) else {
+            return .failure(.init("the precision '\(row.precision)' is not known"))
+        }
+        let scale: Double
+        switch RowReading.scale(row, for: quantity, chips: row.chips) {
+        case .success(let found): scale = found
+        case .failure(let reason): return .failure(reason)
+        }
         let source = Source(row)
         if source == .encoderDecoder { return .failure(.init("encoder–decoder models are not modelled")) }
         if row.notes.contains("timeouts") { return .failure(.init("the run exceeded device memory and timed out")) }
@@ -47,12 +64,12 @@ enum NeuronExperiments {
         // Tutorials of SDK 2.32 run vLLM-neuron; everything before it in these tables is NxD Inference.
         if row.notes.contains("vLLM-neuron") { deployment.stack = .vllmNeuron }
         deployment.parallelism.tensor = tensor
-        deployment.logicalCore = row.logicalCore
-        deployment.precision = row.precision.contains("int8") ? .int8 : .bf16
-        deployment.expertPrecision = deployment.precision
+        // Cores of the first generation have one mode, whatever the column says.
+        deployment.logicalCore = chip.logicalCoreModes.count > 1 ? row.logicalCore : nil
+        deployment.precision = precision
+        deployment.expertPrecision = precision
         deployment.release = release(row, source: source)
         deployment.samplesOnDevice = !(row.notes.contains("CPU sampling"))
-        let slots = max(1, Int(row.batch) ?? 1)
         deployment.maxSequences = slots
         // Every check of memory is the row's own: it ran.
         deployment.memoryFraction = 1
@@ -63,9 +80,8 @@ enum NeuronExperiments {
         }
         if row.notes.contains("prefix_caching") { return .failure(.init("prefix-cache hit lengths are not published")) }
 
-        let scale = row.unit == "ms" ? 1e-3 : 1
-        let prompt = row.inputTokens ?? 128
-        let output = ownOutput ?? row.outputTokens ?? 128
+        let prompt = max(1, row.inputTokens ?? 128)
+        let output = max(1, ownOutput ?? row.outputTokens ?? 128)
         var remarks: [String] = []
         if let ownOutput, let nominal = row.outputTokens, abs(ownOutput / nominal - 1) > 0.02 {
             remarks.append("\(Int(ownOutput)) output tokens a request by the run's own rates, not \(Int(nominal))")
@@ -76,6 +92,13 @@ enum NeuronExperiments {
         deployment.contextBuckets = lengths.contextBuckets
         deployment.prefillBuckets = lengths.prefillBuckets
         let (load, replicas) = load(row, source: source, slots: slots)
+        switch load {
+        case .closedLoop(let clients) where !(1...RowReading.mostSequences).contains(clients):
+            return .failure(.init("\(clients) clients; they must lie in 1...\(RowReading.mostSequences)"))
+        case .rate(let rate) where !(rate > 0 && rate <= 1000):
+            return .failure(.init("\(rate) requests a second; they must lie in 0...1000"))
+        default: break
+        }
         if deployment.stack == .vllmNeuron { deployment.cacheFraction = 1 }
         // A table over compiled lengths prints the compiled length as the prompt's.
         let promptTokens =
@@ -146,9 +169,22 @@ enum NeuronExperiments {
     }
 
     static func platform(_ row: MeasuredRow) -> String {
-        if row.hardware.hasPrefix("trn1") { return "Trn1" }
-        if row.hardware.hasPrefix("inf2") { return "Inf2" }
-        return row.hardware.hasPrefix("trn2") ? "Trn2" : "Trn3"
+        let name = row.hardware.lowercased()
+        return ["Trn1", "Inf2", "Trn2", "Trn3"].first { name.contains($0.lowercased()) } ?? row.hardware
+    }
+
+    /// SDK tables print the format that weights are stored in before what they are cast to: `FP16 (weights int8)`. Wider
+    /// formats are cast to 16 bit, and checkpoints of MXFP4 are widened to it.
+    static func precision(_ row: MeasuredRow) -> Precision? {
+        let text = row.precision.lowercased()
+        if text.contains("int8") { return .int8 }
+        if text.contains("upcast") || text.contains("autocast") { return .bf16 }
+        switch RowReading.precision(row.precision) {
+        case .fp32: return .bf16
+        case .fp8, .mxfp8: return .fp8
+        case .mxfp4, .nvfp4, .int4: return nil
+        case let known: return known
+        }
     }
 
     static func release(_ row: MeasuredRow, source: Source) -> String? {
@@ -186,7 +222,7 @@ enum NeuronExperiments {
     }
 
     static func load(_ row: MeasuredRow, source: Source, slots: Int) -> (Experiment.Load, replicas: Int) {
-        let replicas = row.note("dp").flatMap { Int($0.prefix { $0.isNumber }) } ?? 1
+        let replicas = min(256, max(1, row.note("dp").flatMap { Int($0.prefix { $0.isNumber }) } ?? 1))
         if let profile = row.note("profile") {
             if profile.hasPrefix("synchronous") { return (.closedLoop(1), replicas) }
             if profile.hasPrefix("asynchronous@"),

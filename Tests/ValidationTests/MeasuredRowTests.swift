@@ -28,10 +28,10 @@ private let gpuHeader =
         } catch { return error.description }
     }
     #expect(message("") == "t.csv is empty")
-    #expect(message("gpu,model\n").contains("t.csv:1: the column 'source' is missing"))
-    #expect(message("\(gpuHeader)\na,b\n").contains("t.csv:2: 2 fields, where the header has 15"))
-    let row = "s,y,H100,two,m,vllm,fp8,TP2,64,4000,1000,tpot,19.2,ms,n"
-    #expect(message("\(gpuHeader)\n\(row)\n") == "t.csv:2: 'two' in column count is not a number")
+    #expect(message("gpu,model\n").contains("t.csv:1: the column 'metric' is missing"))
+    #expect(message("instance,model,metric\n").contains("t.csv:1: the column 'p50' is missing"))
+    #expect(message("name,model\n").contains("t.csv:1: neither a column 'gpu'"))
+    #expect(message("\(gpuHeader)\n\na,b\n").contains("t.csv:3: 2 fields, where the header has 15"))
     #expect(message("\(gpuHeader)\n\"open\n").contains("t.csv:2: a quoted field is not closed"))
 }
 
