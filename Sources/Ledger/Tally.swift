@@ -14,7 +14,7 @@ public struct LatencyPromise: Sendable, Equatable {
         self.tpotSeconds = tpotSeconds
     }
 
-    /// An interactive chat, as INTERFACE's examples have it.
+    /// An interactive chat: the first token within half a second, twenty a second after it.
     public static let interactive = LatencyPromise(ttftSeconds: 0.5, tpotSeconds: 0.05)
 }
 

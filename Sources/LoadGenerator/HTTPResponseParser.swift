@@ -185,7 +185,9 @@ struct HTTPResponseParser {
         }
         var start = colon + 1
         while start < line.count, line[start] == 32 || line[start] == 9 { start += 1 }
-        let value = UnsafeBufferPointer(rebasing: line[start...])
+        var end = line.count
+        while end > start, line[end - 1] == 32 || line[end - 1] == 9 { end -= 1 }
+        let value = UnsafeBufferPointer(rebasing: line[start..<end])
         switch colon {
         case 14 where starts(line, with: "content-length"):
             guard let length = FieldParsing.integer(value), length < 1 << 40 else {

@@ -48,7 +48,8 @@ public struct RequestPromise: Equatable, Sendable {
 public struct RetryPolicy: Equatable, Sendable {
     /// Attempts after the first; 0 switches retrying off.
     public var retries: Int
-    /// Wait before the first retry; it doubles with each, up to `largestBackoff`. A longer `Retry-After` is honoured.
+    /// Wait before the first retry; it doubles with each, up to `largestBackoff`. A longer `Retry-After` is honoured,
+    /// unless the request would run out of time meanwhile.
     public var backoffNanoseconds: Int64 = 100_000_000
     public var largestBackoffNanoseconds: Int64 = 10_000_000_000
 

@@ -167,11 +167,7 @@ final class LoadWorker: @unchecked Sendable {
 
     /// Retries a request, or takes its result in and goes on.
     func conclude(_ record: RequestRecord, _ ticket: RequestTicket, _ failure: String?, retryAfter: Int?) {
-        if mayRetry(record), Int(record.attempts) <= configuration.retry.retries, !isStopping {
-            let policy = configuration.retry
-            let doubled = policy.backoffNanoseconds << Int64(min(record.attempts - 1, 20))
-            let backoff = min(policy.largestBackoffNanoseconds, doubled)
-            let wait = max(backoff, Int64(retryAfter ?? 0) * 1_000_000_000)
+        if mayRetry(record), let wait = waitBeforeRetry(of: ticket, attempts: record.attempts, retryAfter: retryAfter) {
             retrying[ticket.request.id] = ticket
             after(wait) {
                 guard let again = self.retrying.removeValue(forKey: ticket.request.id) else { return }
@@ -195,6 +191,17 @@ final class LoadWorker: @unchecked Sendable {
             nextOfClient(ticket.client, due: now() + closed.drawThinkNanoseconds(&random))
         }
         finishIfDone()
+    }
+
+    /// Nanoseconds until the next attempt; nil when there is to be none, or when the time for an answer would be over by
+    /// then: a server that asks for a day's patience does not hold the run up for a day.
+    private func waitBeforeRetry(of ticket: RequestTicket, attempts: UInt8, retryAfter: Int?) -> Int64? {
+        let policy = configuration.retry
+        guard Int(attempts) <= policy.retries, !isStopping else { return nil }
+        let doubled = policy.backoffNanoseconds << Int64(min(attempts - 1, 20))
+        let backoff = min(policy.largestBackoffNanoseconds, doubled)
+        let wait = max(backoff, Int64(retryAfter ?? 0) * 1_000_000_000)
+        return now() + wait < ticket.dispatched + configuration.requestTimeoutNanoseconds ? wait : nil
     }
 
     private func mayRetry(_ record: RequestRecord) -> Bool {

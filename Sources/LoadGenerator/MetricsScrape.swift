@@ -83,24 +83,41 @@ struct MetricsPage: Equatable {
 
 /// Scrapes a server's metrics at intervals.
 public actor MetricsScraper {
-    private let target: LoadTarget
+    let target: LoadTarget
     private let path: String
-    private let headers: [(name: String, value: String)]
+    let headers: [(name: String, value: String)]
     private let verifiesCertificates: Bool
+    private let rootCertificatePath: String?
     private var first: MetricsPage?
     private var last: MetricsPage?
     private var gaugeSums: [String: Double] = [:]
     private var scrapes = 0
     private var failed = 0
 
+    /// Scrapes the loaded server's own `/metrics`.
+    public init(of configuration: LoadConfiguration) {
+        target = configuration.target
+        path = target.pathPrefix + "/metrics"
+        headers = configuration.headers
+        verifiesCertificates = configuration.verifiesCertificates
+        rootCertificatePath = configuration.rootCertificatePath
+    }
+
+    /// Scrapes another page. The load's header lines, which may hold its key, go to the loaded server alone.
+    ///
     /// - Parameter url: of the metrics page itself.
-    public init(url: String, headers: [(name: String, value: String)], verifiesCertificates: Bool) throws(LoadError) {
+    public init(url: String, besides configuration: LoadConfiguration) throws(LoadError) {
         target = try LoadTarget(parsing: url)
         guard let start = url.firstRange(of: "://") else { throw LoadError("'\(url)' is no URL") }
         let rest = url[start.upperBound...]
         path = rest.firstIndex(of: "/").map { String(rest[$0...]) } ?? "/metrics"
-        self.headers = headers
-        self.verifiesCertificates = verifiesCertificates
+        let loaded = configuration.target
+        let isLoaded =
+            loaded.socketPath == nil && target.host == loaded.host && target.port == loaded.port
+            && target.usesTLS == loaded.usesTLS
+        headers = isLoaded ? configuration.headers : []
+        verifiesCertificates = configuration.verifiesCertificates
+        rootCertificatePath = configuration.rootCertificatePath
     }
 
     /// Reads the page once; a failure is counted.
@@ -108,7 +125,7 @@ public actor MetricsScraper {
         do {
             let answer = try await ServerQuery.get(
                 target, path: path, headers: headers, verifiesCertificates: verifiesCertificates,
-                timeoutNanoseconds: 2_000_000_000
+                rootCertificatePath: rootCertificatePath, timeoutNanoseconds: 2_000_000_000
             )
             guard answer.status == 200 else {
                 failed += 1

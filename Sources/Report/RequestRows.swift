@@ -7,8 +7,7 @@ public import Engine
 /// The rows of `--requests FILE.csv`, in the order of request numbers.
 ///
 /// `arrival_s`, `first_token_s` and `last_token_s` are on the clock of the run, `queued_s` is how long the request
-/// waited for its
-/// first step. A time that never came is empty. Seconds carry all nine decimals, so nothing is rounded.
+/// waited for its first step. A time that never came is empty. Seconds carry all nine decimals, so nothing is rounded.
 public enum RequestRows {
     public static let header =
         "id,tenant,session,class,arrival_s,queued_s,first_token_s,last_token_s,prompt_tokens,cached_tokens,output_tokens,replica,status"

@@ -11,6 +11,7 @@ import NIOCore
 import Report
 import StepModel
 import UnixSignals
+import Yard
 
 extension Daemon {
     /// Reads the configuration again at every SIGHUP, until cancelled.
@@ -41,9 +42,13 @@ extension Daemon {
         for change in plan.changesThatNeedRestart(to: next) {
             logger.warning("reload: \(change) needs a restart, and stays as it was")
         }
-        let settings = next.settings(
-            startedSeconds: parts.view.startedSeconds, models: plan.settings(startedSeconds: 0).models)
-        _ = try? await parts.fronts.onEach { $0.settings = settings }
+        let running = plan.settings(startedSeconds: parts.view.startedSeconds)
+        var settings = next.settings(startedSeconds: running.startedSeconds)
+        // What is served, and whether its caches want hashes, follows from the yard that runs.
+        settings.models = running.models
+        settings.counting.tokensPerBlock = running.counting.tokensPerBlock
+        let inForce = settings
+        _ = try? await parts.fronts.onEach { $0.settings = inForce }
         for yard in parts.yards {
             let plan = yard.side == .fleet ? next.fleet : next.baseline
             guard let plan, plan.isSameYard(as: yard.plan) else { continue }
@@ -65,9 +70,19 @@ extension DaemonPlan {
         default: changes.append("the baseline")
         }
         let (old, new) = (configuration, next.configuration)
+        if next.tenantLimits != tenantLimits { changes.append("the tenants' limits") }
         if old.timeScale != new.timeScale { changes.append("time_scale") }
+        if old.seed != new.seed { changes.append("seed") }
+        if old.promise != new.promise { changes.append("promise") }
+        if old.fleetView != new.fleetView { changes.append("fleet_view") }
+        if old.deviceExporters != new.deviceExporters { changes.append("device_exporters") }
+        if old.logLevel != new.logLevel { changes.append("log_level") }
         if old.serving != new.serving || old.admin != new.admin || old.tls != new.tls { changes.append("listen") }
         if old.service.eventLoops != new.service.eventLoops { changes.append("event_loops") }
+        if old.service.shutdownSeconds != new.service.shutdownSeconds { changes.append("shutdown_seconds") }
+        if old.service.busyWaitNanoseconds != new.service.busyWaitNanoseconds {
+            changes.append("busy_wait_microseconds")
+        }
         if old.ledger != new.ledger { changes.append("ledger") }
         if old.adminKeyDigest != new.adminKeyDigest { changes.append("admin_key_sha256") }
         if modelNames != next.modelNames { changes.append("served_model_name") }
@@ -80,6 +95,9 @@ extension FleetPlan {
     func isSameYard(as other: FleetPlan) -> Bool {
         name == other.name && caption == other.caption && pools.map(\.name) == other.pools.map(\.name)
             && pools.map(\.configuration) == other.pools.map(\.configuration) && placement == other.placement
-            && tenants.map(\.name) == other.tenants.map(\.name)
+            && tenants.map(\.name) == other.tenants.map(\.name) && waitingRoom == other.waitingRoom
     }
+
+    /// Classes, weights and bounds of queues, as the first cell has them.
+    private var waitingRoom: WaitingRoomRules? { cellConfigurations(seed: 0).first?.waitingRoom }
 }

@@ -10,12 +10,10 @@ import NIOCore
 import NIOPosix
 import Report
 public import ServiceLifecycle
-import Synchronization
 import Yard
 
 /// `trainyardd` as one service of a `ServiceGroup`: it serves until graceful shutdown, then stops accepting, lets what
-/// runs
-/// finish within a bound, fails the rest, and says what it did.
+/// runs finish within a bound, fails the rest, and says what it did.
 public final class Daemon: Service {
     /// The version that metrics and `--version` show.
     public static let version = ProductVersion.number
@@ -23,7 +21,7 @@ public final class Daemon: Service {
     let plan: DaemonPlan
     let logger: Logger
     let notification: ServiceNotification
-    /// Called with the bound serving address and the admin address once both listen.
+    /// Called with the bound ports once all listeners are open.
     private let onListening: (@Sendable (DaemonAddresses) -> Void)?
 
     public init(
@@ -51,25 +49,41 @@ public final class Daemon: Service {
     private func serve(_ parts: DaemonParts, group: MultiThreadedEventLoopGroup) async throws {
         try parts.start()
         let listeners = try await parts.listen(inherited: .fromEnvironment())
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            let adminAddress = Mutex<Int?>(nil)
+        // A task says whether its end is the daemon's.
+        try await withThrowingTaskGroup(of: Bool.self) { tasks in
+            let (adminPorts, admin) = AsyncStream.makeStream(of: Int?.self)
             if let address = plan.configuration.admin {
-                let application = parts.admin(address: address, group: group, logger: logger) { port in
-                    adminAddress.withLock { $0 = port }
+                let application = parts.admin(address: address, group: group, logger: logger) { admin.yield($0) }
+                tasks.addTask {
+                    defer { admin.finish() }
+                    // It ends by itself as soon as the shutdown begins, which is when streams are still to be finished.
+                    try await application.run()
+                    return false
                 }
-                tasks.addTask { try await application.run() }
+            } else {
+                admin.yield(nil)
             }
-            tasks.addTask { try await self.watch(parts) }
-            tasks.addTask { await self.reloadOnHangup(parts) }
-            let addresses = DaemonAddresses(servingPort: listeners.first?.localAddress?.port)
-            onListening?(addresses)
+            // A listener that cannot be opened ends the task, and with it the wait.
+            guard let adminPort = await adminPorts.first(where: { _ in true }) else {
+                _ = try await tasks.next()
+                return
+            }
+            tasks.addTask {
+                try await self.watch(parts)
+                return false
+            }
+            tasks.addTask {
+                await self.reloadOnHangup(parts)
+                return false
+            }
+            onListening?(DaemonAddresses(servingPort: listeners.first?.localAddress?.port, adminPort: adminPort))
             announce(parts, listeners)
             tasks.addTask {
                 try await gracefulShutdown()
                 await self.stop(parts, listeners)
+                return true
             }
-            // The first to end is the shutdown, or a listener that failed.
-            try await tasks.next()
+            while let isOver = try await tasks.next(), !isOver {}
             tasks.cancelAll()
         }
     }
@@ -113,7 +127,8 @@ public final class Daemon: Service {
     }
 }
 
-/// Where a daemon listens, for those who asked for port 0.
+/// Where a daemon listens, for those who asked for port 0; nil for Unix sockets and for what is off.
 public struct DaemonAddresses: Sendable, Equatable {
     public var servingPort: Int?
+    public var adminPort: Int?
 }

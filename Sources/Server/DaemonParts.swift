@@ -141,9 +141,8 @@ final class DaemonParts: Sendable {
             do {
                 listeners.append(
                     try await ServingListener(
-                        address: address, group: group, fronts: fronts, routes: routes,
-                        connectionLimit: plan.configuration.limits.connections,
-                        connections: connections, prepare: prepare))
+                        address: address, group: group, fronts: fronts, routes: routes, connections: connections,
+                        prepare: prepare))
             } catch {
                 throw FleetError(
                     "cannot listen on \(address): \(error)",
@@ -170,8 +169,8 @@ final class DaemonParts: Sendable {
             do {
                 listeners.append(
                     try await ServingListener(
-                        address: address, group: group, fronts: fronts, routes: routes,
-                        connectionLimit: plan.configuration.limits.connections, connections: connections, cell: cell))
+                        address: address, group: group, fronts: fronts, routes: routes, connections: connections,
+                        cell: cell))
             } catch {
                 throw FleetError(
                     "cannot listen on \(address) for cell \(cell): \(error)",
@@ -196,7 +195,7 @@ final class DaemonParts: Sendable {
                 listeners.append(
                     try await ServingListener(
                         address: exporter.address, group: group, fronts: fronts, routes: routes,
-                        connectionLimit: plan.configuration.limits.connections, connections: connections))
+                        connections: connections))
             } catch {
                 throw FleetError(
                     "cannot listen on \(exporter.address) for \(exporter.kind.rawValue): \(error)",

@@ -5,26 +5,37 @@
 /// Writes requests, one after the other, as the text of a trace.
 ///
 /// Times are kept to the format's own unit (Azure 100 ns, BurstGPT and Vidur 1 ns, TraceV2 1 us, Mooncake 1 ms, rounded
-/// down). What a format has no place for is left out and named in `losses`.
+/// down). What a format has no place for is left out and named in `losses`. Requests that were not recorded bear their
+/// grade (see `TraceGrade`).
 public struct TraceWriter {
     public let format: TraceFormat
     /// Ends with a newline; empty for formats without a header.
     public let header: String
+    /// nil for requests that were recorded.
+    private let grade: WorkloadGrade?
     private var blocks = BlockNumbers()
     private var lost = (prefixes: 0, sessions: 0, limits: 0)
 
+    /// - Parameter grade: of the requests.
     /// - Throws: `WorkloadError` for a format that cannot be written.
-    public init(_ format: TraceFormat) throws(WorkloadError) {
+    public init(_ format: TraceFormat, grade: WorkloadGrade = .measured) throws(WorkloadError) {
         self.format = format
+        self.grade = grade == .measured ? nil : grade
+        let columns = try TraceWriter.columns(format)
+        header = columns.isEmpty ? "" : columns + (self.grade == nil ? "" : ",\(TraceGrade.column)") + "\n"
+    }
+
+    /// The header row without its end; empty for formats that have none.
+    private static func columns(_ format: TraceFormat) throws(WorkloadError) -> String {
         switch format {
-        case .azure: header = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
-        case .burstgpt: header = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
-        case .vidur: header = "arrived_at,num_prefill_tokens,num_decode_tokens\n"
-        case .mooncake: header = ""
+        case .azure: return "TIMESTAMP,ContextTokens,GeneratedTokens"
+        case .burstgpt: return "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type"
+        case .vidur: return "arrived_at,num_prefill_tokens,num_decode_tokens"
+        case .mooncake: return ""
         case .tracev2:
-            header =
-                "request_id,arrival_time_us,input_tokens,output_tokens,prefix_group,prefix_length,session_id,vllm_priority\n"
-        case .lengths: header = "prompt_tokens,output_tokens\n"
+            return
+                "request_id,arrival_time_us,input_tokens,output_tokens,prefix_group,prefix_length,session_id,vllm_priority"
+        case .lengths: return "prompt_tokens,output_tokens"
         case .claudeCode, .servegen:
             let names = TraceFormat.writable.map(\.rawValue).joined(separator: ", ")
             throw WorkloadError("\(format.rawValue): cannot be written, where one of \(names) was expected")
@@ -36,18 +47,28 @@ public struct TraceWriter {
     /// - Throws: `WorkloadError` when its prefix blocks do not fit into the format's.
     public mutating func line(_ request: Request) throws(WorkloadError) -> String {
         note(request)
+        if format == .mooncake { return try mooncake(request) }
+        return row(request) + (grade.map { ",\($0.rawValue)" } ?? "") + "\n"
+    }
+
+    private mutating func mooncake(_ request: Request) throws(WorkloadError) -> String {
+        let ids = try blocks.numbers(of: request).map(String.init).joined(separator: ", ")
+        return "{\"timestamp\": \(request.arrivalNanoseconds / 1_000_000), \"input_length\": \(request.promptTokens), "
+            + "\"output_length\": \(request.outputTokens), \"hash_ids\": [\(ids)]"
+            + (grade.map { ", \"\(TraceGrade.column)\": \"\($0.rawValue)\"" } ?? "") + "}\n"
+    }
+
+    /// The fields of a row of a table, without its end.
+    private func row(_ request: Request) -> String {
         let (time, prompt, output) = (request.arrivalNanoseconds, request.promptTokens, request.outputTokens)
         switch format {
-        case .azure: return "\(TraceWriter.timestamp(time)),\(prompt),\(output)\n"
+        case .azure: return "\(TraceWriter.timestamp(time)),\(prompt),\(output)"
         case .burstgpt:
-            return "\(TraceWriter.seconds(time)),,\(prompt),\(output),\(Int(prompt) + Int(output)),API log\n"
-        case .vidur: return "\(TraceWriter.seconds(time)),\(prompt),\(output)\n"
-        case .mooncake:
-            let ids = try blocks.numbers(of: request).map(String.init).joined(separator: ", ")
-            return "{\"timestamp\": \(time / 1_000_000), \"input_length\": \(prompt), \"output_length\": \(output), "
-                + "\"hash_ids\": [\(ids)]}\n"
+            return "\(TraceWriter.seconds(time)),,\(prompt),\(output),\(Int(prompt) + Int(output)),API log"
+        case .vidur: return "\(TraceWriter.seconds(time)),\(prompt),\(output)"
         case .tracev2: return TraceWriter.tracev2(request)
-        case .lengths: return "\(prompt),\(output)\n"
+        case .lengths: return "\(prompt),\(output)"
+        case .mooncake: preconditionFailure("no table")
         case .claudeCode, .servegen: preconditionFailure("refused by the initializer")
         }
     }
@@ -79,7 +100,7 @@ public struct TraceWriter {
             "\(request.outputTokens)", shared > 0 ? "\(prefix.sharedHead)" : "", shared > 0 ? "\(shared)" : "",
             prefix.session == 0 ? "" : "\(prefix.session)", request.priority == 0 ? "" : "\(request.priority)",
         ]
-        return fields.joined(separator: ",") + "\n"
+        return fields.joined(separator: ",")
     }
 
     /// Seconds with nine decimals.

@@ -65,7 +65,12 @@ public struct Workload: Sendable {
             content = .builtIn(name)
         case .trace(let format, _):
             content = try Workload.content(format, input, policy, options)
-            provenance = Workload.provenance(format, input.name, content, options)
+            var provenance = Workload.provenance(format, input.name, content, options)
+            if let grade = try TraceGrade.read(format, input), grade > .measured {
+                provenance.grade = max(provenance.grade, grade)
+                provenance.assumptions.insert("requests that a model drew (\(grade.rawValue)), not a recording", at: 0)
+            }
+            self.provenance = provenance
         }
     }
 

@@ -42,12 +42,14 @@ public struct WorkloadDescription: Equatable, Sendable, CustomStringConvertible 
 
     /// Parses `FORMAT:PATH?options` or `NAME?options`. An unknown format, name or option is an error with the nearest
     /// valid one.
-    public init(parsing text: String) throws(WorkloadError) {
+    ///
+    /// - Parameter seed: what is drawn from when the options name no seed.
+    public init(parsing text: String, seed: UInt64 = 1) throws(WorkloadError) {
         description = text
         let question = text.firstIndex(of: "?")
         let head = text[..<(question ?? text.endIndex)]
         let tail = question.map { text[text.index(after: $0)...] } ?? ""
-        options = try WorkloadOptions(parsing: tail, place: text)
+        options = try WorkloadOptions(parsing: tail, place: text, seed: seed)
         if let colon = head.firstIndex(of: ":") {
             let format = String(head[..<colon])
             let path = String(head[head.index(after: colon)...])

@@ -48,8 +48,11 @@ public struct WorkloadOptions: Equatable, Sendable {
 
     /// Parses `name=value&name=value`.
     ///
-    /// - Parameter place: the whole workload, for messages.
-    public init(parsing text: Substring, place: String) throws(WorkloadError) {
+    /// - Parameters:
+    ///   - place: the whole workload, for messages.
+    ///   - seed: used when the text names none.
+    public init(parsing text: Substring, place: String, seed: UInt64 = 1) throws(WorkloadError) {
+        self.seed = seed
         var seen: Set<String> = []
         var burstiness: Double?
         var shape: Double?
@@ -65,7 +68,7 @@ public struct WorkloadOptions: Equatable, Sendable {
             }
             switch name {
             case "rate": rate = try reader.number(above: 0)
-            case "seed": seed = try reader.seed()
+            case "seed": self.seed = try reader.seed()
             case "duration": durationSeconds = try reader.seconds(above: 0)
             case "scale": scale = try reader.number(above: 0)
             case "limit": limit = try reader.integer(1...1_000_000_000_000)

@@ -4,7 +4,7 @@
 
 import ArgumentParser
 import Catalog
-import Foundation
+import Report
 
 struct CatalogCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -17,31 +17,16 @@ struct CatalogCommand: ParsableCommand {
     @Argument(help: "Accelerator, instance, model, region or fact, or the path of a Hugging Face config.json.")
     var name: String?
 
-    @Option(help: "Write JSON to this file; - for standard output instead of the text.")
-    var json: String?
+    @OptionGroup var catalogue: CatalogOptions
 
-    @Option(help: "Directory of catalogue files that replace or add to the built-in ones.")
-    var catalog: String?
+    @OptionGroup var common: CommonOptions
 
     func run() throws {
-        let catalog = try catalog.map { try Catalog(directory: $0) } ?? Catalog.builtIn
+        let catalog = try catalogue.open()
         let items = try name.map { try catalog.items(named: $0) } ?? catalog.items
-        if let json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            var contents = Contents(items: items)
-            contents.prices = prices(of: items, in: catalog)
-            let data = try encoder.encode(contents) + Data("\n".utf8)
-            if json == "-" {
-                FileHandle.standardOutput.write(data)
-                return
-            }
-            do { try data.write(to: URL(fileURLWithPath: json)) } catch {
-                throw CommandError("cannot write \(json): \(error.localizedDescription)")
-            }
-        }
-        let text = name == nil ? catalog.listing : items.map { catalog.text(of: $0) }.joined(separator: "\n")
-        FileHandle.standardOutput.write(Data(text.utf8))
+        try common.write(
+            text: name == nil ? catalog.listing : items.map { catalog.text(of: $0) }.joined(separator: "\n"),
+            json: ReportJSON.text(Contents(items: items, prices: prices(of: items, in: catalog))))
     }
 
     /// All prices with everything, those of the things named with a name.
@@ -61,6 +46,6 @@ struct CatalogCommand: ParsableCommand {
 
     private struct Contents: Encodable {
         var items: [CatalogItem]
-        var prices: [Price] = []
+        var prices: [Price]
     }
 }

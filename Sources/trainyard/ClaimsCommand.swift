@@ -26,20 +26,9 @@ struct ClaimsCommand: AsyncParsableCommand {
     @Option(help: "Fewest requests of a simulation; enough to keep all slots busy are offered in any case.")
     var requests = 1000
 
-    @Option(help: "Write the findings as JSON to this file; - for standard output instead of the text.")
-    var json: String?
+    @OptionGroup var catalogue: CatalogOptions
 
-    @Option(help: "Seed of the simulations.")
-    var seed: UInt64 = 1
-
-    @Option(help: "Threads; results do not depend on them. Default: all CPUs.")
-    var threads: Int?
-
-    @Option(help: "Directory of catalogue files that replace or add to the built-in ones.")
-    var catalog: String?
-
-    @Flag(help: "No progress on standard error.")
-    var quiet = false
+    @OptionGroup var common: CommonOptions
 
     func validate() throws {
         guard tpotSeconds > 0 else { throw ValidationError("--tpot takes seconds above 0") }
@@ -47,17 +36,14 @@ struct ClaimsCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let catalog = try self.catalog.map { try Catalog(directory: $0) } ?? Catalog.builtIn
+        let catalog = try catalogue.open()
         let trial = ClaimTrial(
-            catalog: catalog, requests: requests, tpotSeconds: tpotSeconds, seed: seed,
-            threads: threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount),
-            progress: ProgressLine(quiet: quiet))
+            catalog: catalog, requests: requests, tpotSeconds: tpotSeconds, seed: common.seedNumber,
+            threads: common.threadCount, progress: ProgressLine(quiet: common.quiet))
         let checks = ClaimChecks(catalog: catalog, trial: trial, model: model)
         let findings = try await checks.all()
         trial.progress?.finish()
-        let text = try ReportJSON.text(findings)
-        if let json, json != "-" { try Data(text.utf8).write(to: URL(fileURLWithPath: json)) }
-        FileHandle.standardOutput.write(Data((json == "-" ? text : ClaimFinding.text(findings)).utf8))
+        try common.write(text: ClaimFinding.text(findings), json: ReportJSON.text(findings))
     }
 }
 

@@ -22,17 +22,18 @@ struct CompareCommand: AsyncParsableCommand {
     @OptionGroup var options: RunOptions
 
     func run() async throws {
-        let catalog = try options.openCatalog()
+        let catalog = try options.catalogue.open()
         let plans = [try options.plan(fleet, in: catalog), try options.plan(baseline, in: catalog)]
         let workload = try options.openWorkload()
-        let progress = ProgressLine(quiet: options.quiet)
+        let progress = ProgressLine(quiet: options.common.quiet)
         // Fleets of one cell run beside each other, one thread each; larger ones run one after the other on all
         // threads, so that each side's CPU time can be told.
-        let sideBySide = options.threadCount > 1 && plans.allSatisfy { $0.cells == 1 }
+        let sideBySide = options.common.threadCount > 1 && plans.allSatisfy { $0.cells == 1 }
         let runs = plans.map {
             FleetRun(
-                plan: $0, workload: workload, seed: options.seed, threads: sideBySide ? 1 : options.threadCount,
-                promise: options.promise, progress: progress)
+                plan: $0, workload: workload, seed: options.common.seedNumber,
+                threads: sideBySide ? 1 : options.common.threadCount, promise: options.promises.promise,
+                progress: progress)
         }
         let outcomes = try await outcomes(of: runs, sideBySide: sideBySide)
         progress?.finish()
@@ -42,7 +43,7 @@ struct CompareCommand: AsyncParsableCommand {
                 report: $0.report, instances: Int64($0.plan.instances), keepsPromise: $0.result.tally.keepsPromise)
         }
         let report = ComparisonReport(fleet: sides[0], baseline: sides[1], sized: options.size)
-        try options.print(
+        try options.write(
             table: ReportText.text(sides: outcomes.map(\.side), notes: report.notes), json: try ReportJSON.text(report),
             html: ReportPage.html(sides: outcomes.map(\.pageSide), notes: report.notes))
         if options.asksForPromise && !sides.allSatisfy(\.keepsPromise) { throw ExitCode(1) }

@@ -85,8 +85,6 @@ extension DecisionReplayRun {
                 text += "\(Double(decision.energyRegretNanojoules) * 1e-9)\n"
             }
         }
-        do { try Data(text.utf8).write(to: URL(fileURLWithPath: path)) } catch {
-            throw CommandError("cannot write \(path): \(error.localizedDescription)")
-        }
+        try Output.write(text, to: path)
     }
 }

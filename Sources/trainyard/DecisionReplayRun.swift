@@ -71,12 +71,9 @@ struct DecisionReplayRun {
             throw CommandError(
                 "the run made \(result.decisionsLost) more decisions than a log holds; simulate a shorter stretch")
         }
-        guard FileManager.default.createFile(atPath: path, contents: nil), let file = FileHandle(forWritingAtPath: path)
-        else {
-            throw CommandError("cannot write \(path)")
+        try Output.write(to: path) { write in
+            for log in result.decisions { try write(Data(log.encoded)) }
         }
-        defer { try? file.close() }
-        for log in result.decisions { try file.write(contentsOf: Data(log.encoded)) }
     }
 
     private func read() throws -> [DecisionLog] {

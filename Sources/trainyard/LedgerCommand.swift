@@ -32,33 +32,27 @@ struct LedgerCommand: ParsableCommand {
 
     func run() throws {
         let store = try LedgerStore.existing(ledger)
+        if let runNumber { _ = try store.run(runNumber, in: ledger) }
         guard let csv else {
-            for (run, requests) in try store.runs() where runNumber == nil || runNumber == run.run {
-                let started = ISO8601DateFormatter().string(from: Date(timeIntervalSince1970: Double(run.run) * 1e-9))
-                let sides = run.fleet + (run.baseline.map { " beside \($0)" } ?? "")
-                print(
-                    "\(run.run)  \(started)  \(requests) requests  \(run.model)  \(sides)  time scale \(run.timeScale)")
-            }
-            return
+            let runs = try store.runs().filter { runNumber == nil || runNumber == $0.run.run }
+            return try Output.write(runs.map { Self.line($0.run, requests: $0.requests) }.joined())
         }
-        let file = try csv == "-" ? FileHandle.standardOutput : Self.create(csv)
-        var hasHeader = false
-        try store.export(run: runNumber) { columns, values in
-            if !hasHeader {
+        try Output.write(to: csv) { write in
+            var hasHeader = false
+            try store.export(run: runNumber) { columns, values in
+                if !hasHeader { try write(Self.row(columns)) }
                 hasHeader = true
-                try file.write(contentsOf: Data((columns.joined(separator: ",") + "\n").utf8))
+                try write(Self.row(values))
             }
-            try file.write(contentsOf: Data((values.joined(separator: ",") + "\n").utf8))
         }
-        if csv != "-" { try file.close() }
     }
 
-    private static func create(_ path: String) throws -> FileHandle {
-        guard FileManager.default.createFile(atPath: path, contents: nil), let file = FileHandle(forWritingAtPath: path)
-        else {
-            throw CommandError("cannot write \(path)")
-        }
-        return file
+    private static func row(_ fields: [String]) -> Data { Data((fields.joined(separator: ",") + "\n").utf8) }
+
+    private static func line(_ run: LedgerRun, requests: Int) -> String {
+        let started = ISO8601DateFormatter().string(from: Date(timeIntervalSince1970: Double(run.run) * 1e-9))
+        let sides = run.fleet + (run.baseline.map { " beside \($0)" } ?? "")
+        return "\(run.run)  \(started)  \(requests) requests  \(run.model)  \(sides)  time scale \(run.timeScale)\n"
     }
 }
 
@@ -67,5 +61,18 @@ extension LedgerStore {
     static func existing(_ path: String) throws -> LedgerStore {
         guard FileManager.default.fileExists(atPath: path) else { throw CommandError("no such ledger: \(path)") }
         return try LedgerStore(path: path)
+    }
+
+    /// The run with a number, or the last one.
+    func run(_ number: UInt64?, in path: String) throws -> LedgerRun {
+        let runs = try runs().map(\.run)
+        guard let number else {
+            guard let last = runs.last else { throw CommandError("\(path) has no runs") }
+            return last
+        }
+        guard let found = runs.first(where: { $0.run == number }) else {
+            throw CommandError("\(path) has no run \(number); `trainyard ledger` lists them")
+        }
+        return found
     }
 }

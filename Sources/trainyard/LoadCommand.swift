@@ -10,7 +10,7 @@ import Workload
 /// A run against a server; `compare` sets two of its reports side by side.
 struct LoadCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "load", _superCommandName: "trainyard",
+        commandName: "load",
         abstract: "Send a workload to an OpenAI-compatible server and measure what comes back.",
         discussion: """
             Without --workload, requests of --prompt-tokens and --output-tokens go out at --rate (Poisson) or from --concurrency clients. \
@@ -32,11 +32,13 @@ struct LoadCommand: AsyncParsableCommand {
         try client.apply(to: &configuration)
         configuration.seed = workload.seed ?? 1
         let session = LoadSession(
-            quiet: output.quiet, words: try client.words(), metricsURL: server.metrics,
+            quiet: output.quiet, words: try client.words(), metricsPage: server.metrics,
             metricsInterval: server.metricsInterval)
         if let goal = try search.goal(promise: configuration.promise) {
+            try output.checkSearch()
             return try await runSearch(goal, configuration, session)
         }
+        try output.check(promise: configuration.promise)
         let schedule = try LoadSchedule(workload.open())
         let outcome = try await session.measure(schedule, configuration)
         try output.write(outcome, burstiness: workload.burstiness.flatMap(Double.init))
@@ -71,8 +73,13 @@ extension Trainyard {
     /// connection does.
     static func parseArguments() throws -> any ParsableCommand {
         let arguments = CommandLine.arguments.dropFirst()
-        guard arguments.first == LoadCommand.configuration.commandName else { return try parseAsRoot() }
-        return try LoadCommand.parseAsRoot(Array(arguments.dropFirst()))
+        if arguments.first == LoadCommand.configuration.commandName,
+            let load = try? LoadCommand.parseAsRoot(Array(arguments.dropFirst()))
+        {
+            return load
+        }
+        // What is wrong with a load, and its help, is said as for every other command.
+        return try parseAsRoot()
     }
 }
 
@@ -87,7 +94,7 @@ struct LoadCompareCommand: ParsableCommand {
 
     func run() throws {
         let comparison = LoadComparison(try read(first), try read(second))
-        FileHandle.standardOutput.write(Data(comparison.text.utf8))
+        try Output.write(comparison.text)
         if comparison.secondIsWorse { throw ExitCode(1) }
     }
 

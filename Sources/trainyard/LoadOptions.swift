@@ -84,10 +84,12 @@ struct LoadServerOptions: ParsableArguments {
     private func headers() throws -> [(name: String, value: String)] {
         var headers: [(name: String, value: String)] = []
         if let key = apiKey ?? ProcessInfo.processInfo.environment["OPENAI_API_KEY"] {
+            guard !key.contains(where: \.isNewline) else { throw LoadError("the API key has a line break in it") }
             headers.append(("Authorization", "Bearer \(key)"))
         }
         for line in header {
-            guard let colon = line.firstIndex(of: ":"), !line.contains(where: \.isNewline) else {
+            guard let colon = line.firstIndex(of: ":"), colon > line.startIndex, !line.contains(where: \.isNewline)
+            else {
                 throw LoadError("--header is '\(line)', where 'Name: value' was expected")
             }
             let value = line[line.index(after: colon)...].drop { $0 == " " }
@@ -102,11 +104,11 @@ struct LoadWorkloadOptions: ParsableArguments {
     @Option(help: "FORMAT:PATH or a built-in name, with options after a question mark.")
     var workload: String?
 
-    @Option(help: "Prompt tokens of every request, without --workload.")
-    var promptTokens = 128
+    @Option(help: "Prompt tokens of every request, without --workload. Default: 128.")
+    var promptTokens: Int?
 
-    @Option(help: "Output tokens of every request, without --workload.")
-    var outputTokens = 64
+    @Option(help: "Output tokens of every request, without --workload. Default: 64.")
+    var outputTokens: Int?
 
     @Option(help: "Requests per second.")
     var rate: String?
@@ -154,9 +156,14 @@ struct LoadWorkloadOptions: ParsableArguments {
         let options = given.compactMap { name, value in value.map { "\(name)=\($0)" } }.joined(separator: "&")
         let policy = ReadingPolicy(skipsBadRows: skipBadRows)
         if let workload {
+            if promptTokens != nil || outputTokens != nil {
+                throw LoadError(
+                    "--prompt-tokens and --output-tokens go without --workload, which says how long requests are")
+            }
             let separator = workload.contains("?") ? "&" : "?"
             return try Workload.open(options.isEmpty ? workload : workload + separator + options, policy: policy)
         }
+        let (promptTokens, outputTokens) = (promptTokens ?? 128, outputTokens ?? 64)
         for (name, value) in [("--prompt-tokens", promptTokens), ("--output-tokens", outputTokens)] {
             guard (1...10_000_000).contains(value) else { throw LoadError("\(name) takes 1 to 10000000, not \(value)") }
         }

@@ -5,6 +5,7 @@
 import ArgumentParser
 import Foundation
 import LoadGenerator
+import Report
 
 /// Files and standard output.
 struct LoadOutputOptions: ParsableArguments {
@@ -28,17 +29,32 @@ struct LoadOutputOptions: ParsableArguments {
 
     func write(_ outcome: LoadSession.Outcome, burstiness: Double?) throws {
         let report = outcome.report
-        if let csv { try write(Data(RecordTable.csv(outcome.result.measurements.records).utf8), to: csv) }
-        if let html { try write(Data(LoadPage.html(report).utf8), to: html) }
+        if let csv { try Output.write(RecordTable.csv(outcome.result.measurements.records), to: csv) }
+        if let html { try Output.write(LoadPage.html(report), to: html) }
         if let vllmJson {
             let date = Date.now.formatted(
                 .verbatim(
                     "\(year: .padded(4))\(month: .twoDigits)\(day: .twoDigits)-\(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased))\(minute: .twoDigits)\(second: .twoDigits)",
                     timeZone: .gmt, calendar: Calendar(identifier: .gregorian)))
-            try write(encode(VLLMResult(outcome.result, report, date: date, burstiness: burstiness)), to: vllmJson)
+            let result = VLLMResult(outcome.result, report, date: date, burstiness: burstiness)
+            try Output.write(ReportJSON.text(result), to: vllmJson)
         }
-        if let json { try write(encode(report), to: json) }
-        if json != "-" { FileHandle.standardOutput.write(Data(LoadText.table(report).utf8)) }
+        if let json { try Output.write(ReportJSON.text(report), to: json) }
+        if json != "-" { try Output.write(LoadText.table(report)) }
+    }
+
+    /// Refuses what a rate search does not write: each of its trials would replace the file of the one before.
+    func checkSearch() throws {
+        let given = [("--csv", csv), ("--html", html), ("--vllm-json", vllmJson)].first { $0.1 != nil }?.0
+        if let name = given ?? (goodput == nil ? nil : "--goodput") {
+            throw LoadError("\(name) goes with one run, not with --search")
+        }
+    }
+
+    func check(promise: RequestPromise) throws {
+        guard let goodput else { return }
+        guard (0...1).contains(goodput) else { throw LoadError("--goodput takes 0 to 1, not \(goodput)") }
+        if promise.isEmpty { throw LoadError("--goodput needs promises: --slo ttft=200ms,tpot=50ms") }
     }
 
     /// The trials of a rate search and what they found.
@@ -48,7 +64,9 @@ struct LoadOutputOptions: ParsableArguments {
             var requestsPerSecond: Double
             var trials: [RateSearch.Trial]
         }
-        if let json { try write(encode(Search(requestsPerSecond: rate, trials: trials)), to: json) }
+        if let json {
+            try Output.write(ReportJSON.text(Search(requestsPerSecond: rate, trials: trials)), to: json)
+        }
         guard json != "-" else { return }
         var text = ""
         for trial in trials {
@@ -59,24 +77,6 @@ struct LoadOutputOptions: ParsableArguments {
                 "TTFT p99 \(LoadText.number(trial.p99TTFTSeconds * 1e3)) ms, TPOT p99 \(LoadText.number(trial.p99TPOTSeconds * 1e3)) ms\n"
         }
         text += rate > 0 ? "highest rate: \(LoadText.number(rate)) requests/s\n" : "no rate was kept\n"
-        FileHandle.standardOutput.write(Data(text.utf8))
-    }
-
-    private func encode(_ value: some Encodable) throws -> Data {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-        return try encoder.encode(value) + Data("\n".utf8)
-    }
-
-    private func write(_ data: Data, to path: String) throws {
-        if path == "-" {
-            FileHandle.standardOutput.write(data)
-            return
-        }
-        do {
-            try data.write(to: URL(fileURLWithPath: path))
-        } catch {
-            throw LoadError("\(path) cannot be written: \(error.localizedDescription)")
-        }
+        try Output.write(text)
     }
 }

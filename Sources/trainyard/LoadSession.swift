@@ -10,8 +10,8 @@ import LoadGenerator
 struct LoadSession {
     var quiet: Bool
     var words: WordList
-    /// nil for the server's own `/metrics`, "none" for none.
-    var metricsURL: String?
+    /// URL of the metrics page; nil for the server's own `/metrics`, "none" for none.
+    var metricsPage: String?
     var metricsInterval: Double
 
     struct Outcome {
@@ -19,18 +19,21 @@ struct LoadSession {
         var report: LoadReport
     }
 
-    /// Runs `schedule`; Ctrl-C ends the run and yields what was measured until then.
+    /// Runs `schedule`; Ctrl-C, or SIGTERM, ends the run and yields what was measured until then.
     func measure(_ schedule: LoadSchedule, _ configuration: LoadConfiguration) async throws -> Outcome {
         let scraper = try scraper(configuration)
         await scraper?.scrape()
         let run = try LoadRun(schedule, configuration, words: words)
-        signal(SIGINT, SIG_IGN)
-        let interrupts = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global())
-        interrupts.setEventHandler { run.stop(abandons: true) }
-        interrupts.resume()
+        let signals = [SIGINT, SIGTERM]
+        let interrupts = signals.map { DispatchSource.makeSignalSource(signal: $0, queue: .global()) }
+        for number in signals { signal(number, SIG_IGN) }
+        for interrupt in interrupts {
+            interrupt.setEventHandler { run.stop(abandons: true) }
+            interrupt.resume()
+        }
         defer {
-            interrupts.cancel()
-            signal(SIGINT, SIG_DFL)
+            for interrupt in interrupts { interrupt.cancel() }
+            for number in signals { signal(number, SIG_DFL) }
         }
         let view = quiet || isatty(2) == 0 ? nil : Task { await show(run) }
         let interval = metricsInterval
@@ -53,12 +56,11 @@ struct LoadSession {
     }
 
     private func scraper(_ configuration: LoadConfiguration) throws -> MetricsScraper? {
-        if metricsURL == "none" { return nil }
-        let target = configuration.target
-        let own = "\(target.usesTLS ? "https" : "http")://\(target.hostHeader)\(target.pathPrefix)/metrics"
-        return try MetricsScraper(
-            url: metricsURL ?? own, headers: configuration.headers,
-            verifiesCertificates: configuration.verifiesCertificates)
+        switch metricsPage {
+        case "none": nil
+        case let url?: try MetricsScraper(url: url, besides: configuration)
+        case nil: MetricsScraper(of: configuration)
+        }
     }
 
     /// One line that is rewritten twice a second.
@@ -66,8 +68,8 @@ struct LoadSession {
         while !Task.isCancelled {
             try? await Task.sleep(for: .milliseconds(500))
             guard !Task.isCancelled, let progress = await run.progress() else { break }
-            FileHandle.standardError.write(Data(("\r\u{1B}[2K" + LoadLine.text(progress)).utf8))
+            try? FileHandle.standardError.write(contentsOf: Data(("\r\u{1B}[2K" + LoadLine.text(progress)).utf8))
         }
-        FileHandle.standardError.write(Data("\r\u{1B}[2K".utf8))
+        try? FileHandle.standardError.write(contentsOf: Data("\r\u{1B}[2K".utf8))
     }
 }

@@ -48,8 +48,12 @@ struct PlanCommand: AsyncParsableCommand {
 
     @OptionGroup var options: RunOptions
 
+    func validate() throws {
+        if options.html != nil { throw ValidationError("--html goes with simulate and compare") }
+    }
+
     func run() async throws {
-        let catalog = try options.openCatalog()
+        let catalog = try options.catalogue.open()
         let workload = try options.openWorkload()
         let search = DeploymentSearch(
             model: model, maxModelTokens: try longestRequest(of: workload), precisions: try parsedPrecisions(),
@@ -69,7 +73,7 @@ struct PlanCommand: AsyncParsableCommand {
         }
         let outcomes = try await size(plans, on: workload)
         let report = PlanReport(workload: workload.description.description, outcomes: outcomes, refusals: refusals)
-        try options.print(table: report.text(all: all), json: try ReportJSON.text(report))
+        try options.common.write(text: report.text(all: all), json: try ReportJSON.text(report))
         if !report.deployments.contains(where: \.keepsPromise) { throw ExitCode(1) }
     }
 
@@ -120,9 +124,11 @@ struct PlanCommand: AsyncParsableCommand {
     /// Sizes every plan, as many at once as there are threads, and returns the outcomes in the order of the plans.
     private func size(_ plans: [FleetPlan], on workload: Workload) async throws -> [FleetRun.Outcome] {
         let runs = plans.map {
-            FleetRun(plan: $0, workload: workload, seed: options.seed, threads: 1, promise: options.promise)
+            FleetRun(
+                plan: $0, workload: workload, seed: options.common.seedNumber, threads: 1,
+                promise: options.promises.promise)
         }
-        let counter = ProgressLine(quiet: options.quiet)
+        let counter = ProgressLine(quiet: options.common.quiet)
         return try await withThrowingTaskGroup(of: (Int, FleetRun.Outcome).self) { group in
             var next = 0
             var found: [(Int, FleetRun.Outcome)] = []
@@ -132,7 +138,7 @@ struct PlanCommand: AsyncParsableCommand {
                 next += 1
                 group.addTask { (index, try run.smallest()) }
             }
-            for _ in 0..<min(options.threadCount, runs.count) { addTask() }
+            for _ in 0..<min(options.common.threadCount, runs.count) { addTask() }
             for try await pair in group {
                 found.append(pair)
                 counter?.show("\(found.count) of \(runs.count) deployments sized")

@@ -20,6 +20,9 @@ final class ProgressLine: Sendable {
         if quiet || isatty(STDERR_FILENO) == 0 { return nil }
     }
 
+    /// An error that ends the run stands on a line of its own.
+    deinit { finish() }
+
     func show(_ progress: SimulationProgress, of name: String) {
         let text =
             "\(name): \(NumberText.grouped(progress.requestsEnded)) requests, "
@@ -52,5 +55,5 @@ final class ProgressLine: Sendable {
         }
     }
 
-    private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+    private func write(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data(text.utf8)) }
 }

@@ -8,6 +8,7 @@ import Fleet
 import Foundation
 import Ledger
 import Report
+import Simulator
 import StepModel
 import Workload
 
@@ -46,75 +47,60 @@ struct ReplayCommand: ParsableCommand {
     @Option(help: "Fleet file (YAML). Default: the fleet that the run was recorded on.")
     var fleet: String?
 
-    @Option(name: .customLong("ttft-p99"), help: "Promised time to first token, seconds at the 99th percentile.")
-    var ttftSeconds = LatencyPromise.interactive.ttftSeconds
+    @OptionGroup var promises: PromiseOptions
 
-    @Option(name: .customLong("tpot-p99"), help: "Promised time per output token, seconds at the 99th percentile.")
-    var tpotSeconds = LatencyPromise.interactive.tpotSeconds
+    @OptionGroup var catalogue: CatalogOptions
 
-    @Option(help: "Write the report as JSON to this file; - for standard output instead of the table.")
-    var json: String?
-
-    @Option(help: "Seed of the yard's choices.")
-    var seed: UInt64 = 1
-
-    @Option(help: "Threads; results do not depend on them. Default: all CPUs.")
-    var threads: Int?
-
-    @Flag(help: "No progress on standard error.")
-    var quiet = false
+    @OptionGroup var common: CommonOptions
 
     func validate() throws {
         guard (ledger == nil) != (decisions == nil) else {
             throw ValidationError("give either --ledger or --decisions")
         }
         if decisions != nil && fleet == nil { throw ValidationError("--decisions needs the --fleet that made them") }
+        if decisions != nil && common.json != nil { throw ValidationError("--json goes with --ledger") }
         if decisions == nil && whatIf != nil { throw ValidationError("--what-if goes with --decisions") }
         if regret != nil && whatIf == nil { throw ValidationError("--regret goes with --what-if") }
         if !(0...10_000).contains(resimulate) { throw ValidationError("--resimulate takes 0 to 10000") }
     }
 
     func run() throws {
-        if let decisions, let fleet {
-            let plan = try FleetSpecification(contentsOf: fleet).plan(catalog: .builtIn, calibration: .builtIn)
-            let (text, isFaithful) = try DecisionReplayRun(
-                path: decisions, plan: plan, seed: seed, whatIf: whatIf, resimulated: resimulate, regretFile: regret
-            ).run()
-            FileHandle.standardOutput.write(Data(text.utf8))
-            if !isFaithful { throw ExitCode(1) }
-            return
-        }
-        guard let ledger else { return }
+        let catalog = try catalogue.open()
+        if let decisions, let fleet { return try replay(decisions: decisions, fleet: fleet, catalog: catalog) }
+        if let ledger { try replay(ledger: ledger, catalog: catalog) }
+    }
+
+    private func replay(decisions: String, fleet: String, catalog: Catalog) throws {
+        let plan = try FleetSpecification(contentsOf: fleet).plan(catalog: catalog, calibration: .builtIn)
+        let (text, isFaithful) = try DecisionReplayRun(
+            path: decisions, plan: plan, seed: common.seedNumber, whatIf: whatIf, resimulated: resimulate,
+            regretFile: regret
+        ).run()
+        try Output.write(text)
+        if !isFaithful { throw ExitCode(1) }
+    }
+
+    private func replay(ledger: String, catalog: Catalog) throws {
         let store = try LedgerStore.existing(ledger)
-        let runs = try store.runs().map(\.run)
-        guard let chosen = runNumber == nil ? runs.last : runs.first(where: { $0.run == runNumber }) else {
-            throw CommandError(
-                runNumber.map { "\(ledger) has no run \($0); `trainyard ledger` lists them" } ?? "\(ledger) has no runs"
-            )
-        }
+        let chosen = try store.run(runNumber, in: ledger)
         let arrivals = try store.arrivals(run: chosen.run)
         guard !arrivals.isEmpty else { throw CommandError("run \(chosen.run) has no requests that got a token") }
-        let plan = try specification(of: chosen).plan(catalog: .builtIn, calibration: .builtIn)
-        let progress = ProgressLine(quiet: quiet)
+        let plan = try specification(of: chosen).plan(catalog: catalog, calibration: .builtIn)
+        let progress = ProgressLine(quiet: common.quiet)
         let outcome = try FleetRun(
-            plan: plan, workload: Self.workload(arrivals, name: "ledger-\(chosen.run)"), seed: seed,
-            threads: threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount),
-            promise: LatencyPromise(ttftSeconds: ttftSeconds, tpotSeconds: tpotSeconds), progress: progress
+            plan: plan, workload: Self.workload(arrivals, name: "ledger-\(chosen.run)"), seed: common.seedNumber,
+            threads: common.threadCount, promise: promises.promise, progress: progress
         ).run()
         progress?.finish()
         outcome.writeMessages()
-        let text = try ReportJSON.text(outcome.report)
-        if let json, json != "-" { try Data(text.utf8).write(to: URL(fileURLWithPath: json)) }
-        if json == "-" {
-            FileHandle.standardOutput.write(Data(text.utf8))
-            return
-        }
         let recorded = try store.meanLatencies(run: chosen.run)
         let notes = [
             "recorded on \(chosen.fleet): mean TTFT \(Self.milliseconds(recorded.ttftSeconds)), "
                 + "mean TPOT \(Self.milliseconds(recorded.tpotSeconds))"
         ]
-        FileHandle.standardOutput.write(Data(ReportText.text(sides: [outcome.side], notes: notes).utf8))
+        try common.write(
+            text: ReportText.text(sides: [outcome.side], notes: notes), json: ReportJSON.text(outcome.report))
+        if promises.isAsked && !outcome.result.tally.keepsPromise { throw ExitCode(1) }
     }
 
     private func specification(of run: LedgerRun) throws -> FleetSpecification {

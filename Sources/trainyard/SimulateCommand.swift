@@ -39,12 +39,13 @@ struct SimulateCommand: ParsableCommand {
     }
 
     func run() throws {
-        let catalog = try options.openCatalog()
+        let catalog = try options.catalogue.open()
         let plan = try options.plan(fleet, in: catalog)
         let workload = try options.openWorkload()
-        let progress = ProgressLine(quiet: options.quiet)
+        let progress = ProgressLine(quiet: options.common.quiet)
         let run = FleetRun(
-            plan: plan, workload: workload, seed: options.seed, threads: options.threadCount, promise: options.promise,
+            plan: plan, workload: workload, seed: options.common.seedNumber, threads: options.common.threadCount,
+            promise: options.promises.promise,
             keepsCompletions: requests != nil, decisionRecords: decisions == nil ? 0 : Self.mostDecisions,
             windowNanoseconds: window.map { Int64(($0 * 1e6).rounded()) },
             progress: progress)
@@ -53,21 +54,18 @@ struct SimulateCommand: ParsableCommand {
         outcome.writeMessages()
         if let requests { try writeRows(outcome, to: requests) }
         if let decisions { try DecisionReplayRun.write(outcome.result, to: decisions) }
-        try options.print(
+        try options.write(
             table: ReportText.text(sides: [outcome.side], notes: []), json: try ReportJSON.text(outcome.report),
             html: ReportPage.html(sides: [outcome.pageSide], notes: []))
         if options.asksForPromise && !outcome.result.tally.keepsPromise { throw ExitCode(1) }
     }
 
     private func writeRows(_ outcome: FleetRun.Outcome, to path: String) throws {
-        guard FileManager.default.createFile(atPath: path, contents: nil), let file = FileHandle(forWritingAtPath: path)
-        else {
-            throw CommandError("cannot write \(path)")
+        try Output.write(to: path) { write in
+            try RequestRows.write(
+                outcome.result.tally.completions, tenants: outcome.plan.tenants.map(\.name),
+                classes: outcome.plan.classes.map(\.name)
+            ) { try write(Data($0.utf8)) }
         }
-        defer { try? file.close() }
-        try RequestRows.write(
-            outcome.result.tally.completions, tenants: outcome.plan.tenants.map(\.name),
-            classes: outcome.plan.classes.map(\.name)
-        ) { try file.write(contentsOf: Data($0.utf8)) }
     }
 }

@@ -33,26 +33,14 @@ struct SweepCommand: AsyncParsableCommand {
     @Option(help: "Write one row a run to this CSV file; - for standard output instead of the table.")
     var csv: String?
 
-    @Option(help: "Write the rows as JSON to this file; - for standard output instead of the table.")
-    var json: String?
+    @OptionGroup var catalogue: CatalogOptions
 
-    @Option(help: "Seed of runs that the sweep gives none.")
-    var seed: UInt64 = 1
-
-    @Option(help: "Runs at a time; results do not depend on them. Default: all CPUs.")
-    var threads: Int?
-
-    @Option(help: "Directory of catalogue files that replace or add to the built-in ones.")
-    var catalog: String?
-
-    @Flag(help: "No progress on standard error.")
-    var quiet = false
+    @OptionGroup var common: CommonOptions
 
     func validate() throws {
-        if let threads, !(1...1024).contains(threads) {
-            throw ValidationError("--threads takes 1 to 1024, not \(threads)")
+        if csv == "-" && common.json == "-" {
+            throw ValidationError("only one of --csv and --json can go to standard output")
         }
-        if csv == "-" && json == "-" { throw ValidationError("only one of --csv and --json can go to standard output") }
         _ = try part()
     }
 
@@ -69,15 +57,13 @@ struct SweepCommand: AsyncParsableCommand {
         let specification = try SweepSpecification(contentsOf: spec)
         let (number, count) = try part()
         let runner = SweepRun(
-            specification: specification, seed: seed,
-            catalog: try catalog.map { try Catalog(directory: $0) } ?? .builtIn)
+            specification: specification, seed: common.seedNumber, catalog: try catalogue.open())
         let store = try database.map { try SweepStore(path: $0) }
         let started = ContinuousClock.now
         let rows = try await runner.rows(
             specification.runs(ofShard: number, of: count),
-            atATime: threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount), into: store,
-            progress: quiet ? nil : SweepProgress())
-        if !quiet {
+            atATime: common.threadCount, into: store, progress: common.quiet ? nil : SweepProgress())
+        if !common.quiet {
             Messages.write("trainyard: \(rows.count) runs in \(ContinuousClock.now - started)")
         }
         try write(rows)
@@ -85,17 +71,7 @@ struct SweepCommand: AsyncParsableCommand {
     }
 
     private func write(_ rows: [SweepRow]) throws {
-        var output = SweepTable.text(rows)
-        for (path, text) in [(csv, rows.csv), (json, try ReportJSON.text(rows))] {
-            guard let path else { continue }
-            if path == "-" {
-                output = text
-                continue
-            }
-            do { try Data(text.utf8).write(to: URL(fileURLWithPath: path)) } catch {
-                throw CommandError("cannot write \(path): \(error.localizedDescription)")
-            }
-        }
-        FileHandle.standardOutput.write(Data(output.utf8))
+        if let csv { try Output.write(rows.csv, to: csv) }
+        try common.write(text: csv == "-" ? "" : SweepTable.text(rows), json: ReportJSON.text(rows))
     }
 }

@@ -81,7 +81,7 @@ struct SweepProgress: Sendable {
     func show(_ done: Int, of count: Int) {
         guard isTerminal else { return }
         let end = done == count ? "\r\u{1B}[K" : ""
-        FileHandle.standardError.write(Data("\r\(done) of \(count) runs\(end)".utf8))
+        try? FileHandle.standardError.write(contentsOf: Data("\r\(done) of \(count) runs\(end)".utf8))
     }
 }
 

@@ -43,19 +43,15 @@ struct Trainyard: AsyncParsableCommand {
             let status = exitCode(for: error)
             if status == .success {
                 // --help and --version are answers, not errors.
-                print(fullMessage(for: error))
+                do { try Output.write(fullMessage(for: error) + "\n") } catch { fail("\(error)") }
                 Foundation.exit(0)
             }
-            let isUsage = status == .validationFailure
-            Messages.write(isUsage ? fullMessage(for: error) : "trainyard: \(error)")
-            Foundation.exit(2)
+            fail(status == .validationFailure ? fullMessage(for: error) : "trainyard: \(error)")
         }
     }
-}
 
-/// Standard error.
-enum Messages {
-    static func write(_ text: String) {
-        FileHandle.standardError.write(Data((text + "\n").utf8))
+    private static func fail(_ message: String) -> Never {
+        Messages.write(message)
+        Foundation.exit(2)
     }
 }

@@ -5,6 +5,7 @@
 import ArgumentParser
 import Catalog
 import Foundation
+import Report
 import StepModel
 import Validation
 
@@ -37,14 +38,10 @@ struct ValidateCommand: ParsableCommand {
         name: .long,
         help: "Writes the validation document to this file, and its plots to a folder of the same name beside it.")
     var document: String?
-    @Option(name: .long, help: "Writes rows, errors and refusals as JSON ('-' for standard output).")
-    var json: String?
     @Option(name: .long, help: "How many of the worst rows are printed.")
     var worst = 10
-    @Option(name: .long, help: "Catalogue folder that replaces or adds entries.")
-    var catalog: String?
-    @Flag(name: .long, help: "Prints no progress.")
-    var quiet = false
+    @OptionGroup var catalogue: CatalogOptions
+    @OptionGroup var common: CommonOptions
 
     func validate() throws {
         guard !measured.isEmpty || groundTruth != nil else {
@@ -57,12 +54,10 @@ struct ValidateCommand: ParsableCommand {
         guard (0...1000).contains(worst) else { throw ValidationError("--worst must lie in 0...1000") }
     }
 
-    private func say(_ text: String) {
-        if !quiet { FileHandle.standardError.write(Data((text + "\n").utf8)) }
-    }
+    private func say(_ text: String) { if !common.quiet { Messages.write(text) } }
 
     func run() throws {
-        let catalog = try catalog.map { try Catalog(directory: $0) } ?? .builtIn
+        let catalog = try catalogue.open()
         let validator = Validator(catalog: catalog)
         var experiments: [Experiment] = []
         var refusals: [Refusal] = []
@@ -76,7 +71,7 @@ struct ValidateCommand: ParsableCommand {
             var calibrator = Calibrator(catalog: catalog)
             calibrator.report = say
             calibration = calibrator.calibrate(experiments)
-            if let write { try calibration.csv.write(toFile: write, atomically: true, encoding: .utf8) }
+            if let write { try Output.write(calibration.csv, to: write) }
         }
         let (outcomes, more) = validator.predict(experiments, calibration: calibration)
         refusals += more
@@ -88,17 +83,20 @@ struct ValidateCommand: ParsableCommand {
         }
         let replays = try groundTruth.map { try GroundTruth(catalog: catalog).replay(folder: $0) } ?? []
         if let document { try writeDocument(document, outcomes, refusals, heldBack, replays) }
-        if let json { try writeJSON(json, outcomes, refusals, replays) }
-        if json != "-" { printReport(outcomes, refusals, heldBack, replays) }
+        try common.write(
+            text: text(outcomes, refusals, heldBack, replays),
+            json: ReportJSON.text(JSONReport(outcomes: outcomes, refusals: refusals, replays: replays)))
         if replays.contains(where: { !$0.keepsPromise }) { throw ExitCode(1) }
     }
 
     // MARK: Output
 
-    private func printReport(
+    private func text(
         _ outcomes: [Validator.Outcome], _ refusals: [Refusal],
         _ heldBack: [LeaveOneOut.Axis: [Validator.Outcome]], _ replays: [GroundTruth.Report]
-    ) {
+    ) -> String {
+        var text = ""
+        func print(_ line: String) { text += line + "\n" }
         if !outcomes.isEmpty {
             print(ErrorTable(outcomes, by: [.platform, .model, .source]).text)
             print("\nBy platform and source\n\(ErrorTable(outcomes, by: [.platform, .source]).text)")
@@ -142,6 +140,7 @@ struct ValidateCommand: ParsableCommand {
             }
             print("  mean within 2 %, 99th percentile within 5 %: \(replay.keepsPromise ? "yes" : "no")")
         }
+        return text
     }
 
     private func percent(_ value: Double) -> String { String(format: "%+.1f %%", value * 100) }
@@ -156,9 +155,9 @@ struct ValidateCommand: ParsableCommand {
         let text = ValidationDocument(outcomes: outcomes, refusals: refusals, heldBack: heldBack, replays: replays)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         for plot in text.plots {
-            try plot.svg.write(to: folder.appendingPathComponent(plot.name), atomically: true, encoding: .utf8)
+            try Output.write(plot.svg, to: folder.appendingPathComponent(plot.name).path)
         }
-        try text.markdown(plotFolder: name).write(to: url, atomically: true, encoding: .utf8)
+        try Output.write(text.markdown(plotFolder: name), to: path)
     }
 
     private struct JSONReport: Encodable {
@@ -188,34 +187,22 @@ struct ValidateCommand: ParsableCommand {
         var rows: [Row]
         var refused: [RefusedRow]
         var replays: [Replay]
-    }
 
-    private func writeJSON(
-        _ path: String, _ outcomes: [Validator.Outcome], _ refusals: [Refusal], _ replays: [GroundTruth.Report]
-    ) throws {
-        let report = JSONReport(
-            summary: ErrorTable(outcomes, by: [.platform, .model, .source]).lines,
-            rows: outcomes.map {
-                .init(
+        init(outcomes: [Validator.Outcome], refusals: [Refusal], replays: [GroundTruth.Report]) {
+            summary = ErrorTable(outcomes, by: [.platform, .model, .source]).lines
+            rows = outcomes.map {
+                Row(
                     line: $0.experiment.row.line, source: $0.experiment.row.source, model: $0.experiment.row.model,
                     platform: $0.experiment.platform, metric: $0.experiment.quantity.rawValue,
-                    measured: $0.experiment.measured,
-                    predicted: $0.predicted, error: $0.error, remarks: $0.experiment.remarks)
-            },
-            refused: refusals.map {
-                .init(
+                    measured: $0.experiment.measured, predicted: $0.predicted, error: $0.error,
+                    remarks: $0.experiment.remarks)
+            }
+            refused = refusals.map {
+                RefusedRow(
                     line: $0.row.line, source: $0.row.source, model: $0.row.model, metric: $0.row.metric,
                     reason: $0.reason)
-            },
-            replays: replays.map { .init(name: $0.name, comparisons: $0.comparisons) }
-        )
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        let data = try encoder.encode(report)
-        if path == "-" {
-            FileHandle.standardOutput.write(data + Data("\n".utf8))
-        } else {
-            try data.write(to: URL(fileURLWithPath: path))
+            }
+            self.replays = replays.map { Replay(name: $0.name, comparisons: $0.comparisons) }
         }
     }
 }

@@ -5,6 +5,7 @@
 import ArgumentParser
 import Foundation
 import LoadGenerator
+import Report
 import Workload
 
 struct WorkloadCommand: ParsableCommand {
@@ -31,42 +32,51 @@ struct WorkloadCommand: ParsableCommand {
         completion: .list(TraceFormat.writable.map(\.rawValue)))
     var format: String?
 
-    @Option(help: "Write the description as JSON to this file; - for standard output.", completion: .file())
-    var json: String?
-
-    @Option(help: "Seed, where the workload names none.")
-    var seed: UInt64?
+    @OptionGroup var common: CommonOptions
 
     @Flag(help: "Count malformed rows of a trace instead of stopping at the first.")
     var skipBadRows = false
 
+    func validate() throws {
+        if out == "-" && common.json == "-" {
+            throw ValidationError("only one of --out and --json can go to standard output")
+        }
+    }
+
     func run() throws {
-        let text = seed.map { workload + (workload.contains("?") ? "&" : "?") + "seed=\($0)" } ?? workload
-        let opened = try Workload.open(text, policy: ReadingPolicy(skipsBadRows: skipBadRows))
-        var writer = try traceWriter(opened)
-        var output = writer.map { Array($0.header.utf8) } ?? []
-        let file = try out.map(openOutput)
-        var summary = WorkloadSummary()
+        let description = try WorkloadDescription(parsing: workload, seed: common.seedNumber)
+        let opened = try Workload(description, policy: ReadingPolicy(skipsBadRows: skipBadRows))
         let source = try opened.makeSource()
-        while let request = try source.next() {
-            guard summary.count < WorkloadCommand.largestCount else {
-                throw WorkloadError(
-                    place: workload,
-                    "has more than \(WorkloadCommand.largestCount) requests; give it a duration or a limit")
-            }
-            summary.add(request)
-            guard writer != nil, let line = try writer?.line(request) else { continue }
-            output += Array(line.utf8)
-            if output.count > 1 << 20 {
-                try file?.write(contentsOf: output)
-                output.removeAll(keepingCapacity: true)
+        var writer = try traceWriter(opened)
+        var summary = WorkloadSummary()
+        func forEachRequest(_ body: (Request) throws -> Void) throws {
+            while let request = try source.next() {
+                guard summary.count < WorkloadCommand.largestCount else {
+                    throw WorkloadError(
+                        place: workload,
+                        "has more than \(WorkloadCommand.largestCount) requests; give it a duration or a limit")
+                }
+                summary.add(request)
+                try body(request)
             }
         }
-        try file?.write(contentsOf: output)
-        for loss in writer?.losses ?? [] { Messages.write("\(format ?? ""): \(loss)") }
-        let description = Description(opened, summary, notes: source.reading.notes)
-        if let json { try write(description, to: json) }
-        if out == nil, json != "-" { FileHandle.standardOutput.write(Data(description.text.utf8)) }
+        if let out, writer != nil {
+            try Output.write(to: out) { write in
+                var text = writer?.header ?? ""
+                try forEachRequest { request in
+                    text += try writer?.line(request) ?? ""
+                    guard text.utf8.count > 1 << 20 else { return }
+                    try write(Data(text.utf8))
+                    text.removeAll(keepingCapacity: true)
+                }
+                try write(Data(text.utf8))
+            }
+            for loss in writer?.losses ?? [] { Messages.write("trainyard: \(format ?? ""): \(loss)") }
+        } else {
+            try forEachRequest { _ in }
+        }
+        let figures = Description(opened, summary, notes: source.reading.notes)
+        try common.write(text: out == nil ? figures.text : "", json: ReportJSON.text(figures))
     }
 
     private func traceWriter(_ workload: Workload) throws -> TraceWriter? {
@@ -83,20 +93,7 @@ struct WorkloadCommand: ParsableCommand {
             throw WorkloadError(
                 place: self.workload, "is a closed loop, whose requests have no times; --format lengths can say it")
         }
-        return try TraceWriter(known)
-    }
-
-    private func openOutput(_ path: String) throws -> FileHandle {
-        if path == "-" { return .standardOutput }
-        guard FileManager.default.createFile(atPath: path, contents: nil), let file = FileHandle(forWritingAtPath: path)
-        else { throw WorkloadError("\(path) cannot be written") }
-        return file
-    }
-
-    private func write(_ description: Description, to path: String) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-        try openOutput(path).write(contentsOf: encoder.encode(description) + Data("\n".utf8))
+        return try TraceWriter(known, grade: workload.provenance.grade)
     }
 }
 

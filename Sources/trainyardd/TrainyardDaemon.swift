@@ -26,12 +26,30 @@ struct TrainyardDaemon: AsyncParsableCommand {
     @Flag(help: "Show this host, and where every cell's thread and rings are put, and exit.")
     var topology = false
 
+    /// Exit status: 0 stopped as asked; 1 failed while running; 2 the configuration or an option is wrong.
+    static func main() async {
+        do {
+            let daemon = try parse()
+            try await daemon.run()
+        } catch let status as ExitCode {
+            Foundation.exit(status.rawValue)
+        } catch {
+            let isAnswer = exitCode(for: error) == .success
+            say(fullMessage(for: error), to: isAnswer ? .standardOutput : .standardError)
+            Foundation.exit(isAnswer ? 0 : 2)
+        }
+    }
+
+    private static func say(_ text: String, to file: FileHandle = .standardError) {
+        try? file.write(contentsOf: Data((text + "\n").utf8))
+    }
+
     func run() async throws {
         let plan: DaemonPlan
         do {
             plan = try DaemonPlan(DaemonConfiguration(contentsOf: config))
         } catch {
-            FileHandle.standardError.write(Data("trainyardd: \(error)\n".utf8))
+            Self.say("trainyardd: \(error)")
             throw ExitCode(2)
         }
         if check || topology {
@@ -57,7 +75,7 @@ struct TrainyardDaemon: AsyncParsableCommand {
         do {
             try await services.run()
         } catch {
-            FileHandle.standardError.write(Data("trainyardd: \(error)\n".utf8))
+            Self.say("trainyardd: \(error)")
             throw ExitCode(1)
         }
     }

@@ -117,6 +117,15 @@ private func run(
         try await second.stop()
     }
 
+    /// A server that says "come back tomorrow" does not hold the run up until then.
+    @Test func aRetryThatWouldComeTooLateIsAFailureNow() async throws {
+        let server = try await MockServer { _ in .status(429, headers: "Retry-After: 86400\r\n") }
+        let result = try await run("arrivals=at-once&limit=3", against: server) { $0.retry = RetryPolicy(retries: 5) }
+        #expect(result.measurements.httpErrors == [429: 3] && result.measurements.retries == 0)
+        #expect(result.wallSeconds < 5)
+        try await server.stop()
+    }
+
     @Test func streamsAreCutOnRequest() async throws {
         let server = try await MockServer { _ in .stream(ttft: 0, itl: 2_000_000, chunks: 50) }
         let result = try await run("rate=200&limit=40", output: 50, against: server) {

@@ -215,7 +215,9 @@ import Workload
         #expect(parsed.counters["trainyard_energy_joules_total"] == 15)
         #expect(parsed.counters["trainyard_energy_joules_total{side=\"baseline\"}"] == 99)
         #expect(parsed.counters["process_cpu_seconds_total"] == nil)
-        let scraper = try MetricsScraper(url: "http://h:1/metrics", headers: [], verifiesCertificates: true)
+        let scraper = try MetricsScraper(
+            url: "http://h:1/metrics",
+            besides: LoadConfiguration(target: LoadTarget(parsing: "http://h:1"), model: "m"))
         await scraper.take(parsed)
         await scraper.take(
             MetricsPage(parsing: page.replacing("} 10", with: "} 110").replacing("total 100", with: "total 40")))
@@ -227,10 +229,31 @@ import Workload
 
     @Test func aServerWithoutMetricsIsNoError() async throws {
         let server = try await MockServer { _ in .status(404) }
-        let scraper = try MetricsScraper(url: server.url + "/metrics", headers: [], verifiesCertificates: true)
+        let scraper = MetricsScraper(
+            of: LoadConfiguration(target: try LoadTarget(parsing: server.url), model: "m"))
         await scraper.scrape()
         #expect(await scraper.figures(outputTokens: 5) == nil)
         try await server.stop()
+    }
+
+    /// The key of the loaded server is nobody else's to see.
+    @Test func headersGoToTheLoadedServerAlone() async throws {
+        let target = try LoadTarget(parsing: "http://model:8000/v1")
+        var configuration = LoadConfiguration(target: target, model: "m")
+        configuration.headers = [("Authorization", "Bearer secret")]
+        func headers(_ url: String) async throws -> Int {
+            try await MetricsScraper(url: url, besides: configuration).headers.count
+        }
+        #expect(await MetricsScraper(of: configuration).headers.count == 1)
+        #expect(try await headers("http://model:8000/metrics") == 1)
+        for other in ["http://model:9100/metrics", "http://other:8000/metrics", "https://model:8000/metrics"] {
+            #expect(try await headers(other) == 0, "\(other)")
+        }
+        configuration.target.socketPath = "/run/model.sock"
+        let own = MetricsScraper(of: configuration)
+        #expect(await own.headers.count == 1)
+        #expect(await own.target.socketPath == "/run/model.sock", "the page is read where the load goes")
+        #expect(try await headers("http://model:8000/metrics") == 0, "what listens there is another server")
     }
 }
 

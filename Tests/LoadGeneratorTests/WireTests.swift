@@ -51,7 +51,7 @@ private struct Collector: HTTPResponseSink {
             for _ in 0..<random.below(200) { body += String(UnicodeScalar(UInt8(32 + random.below(90)))) }
             if random.below(3) == 0 { text += "HTTP/1.1 100 Continue\r\n\r\n" }
             switch random.below(3) {
-            case 0: text += "HTTP/1.1 200 OK\r\ncontent-LENGTH:  \(body.utf8.count)\r\nX: y\r\n\r\n\(body)"
+            case 0: text += "HTTP/1.1 200 OK\r\ncontent-LENGTH:  \(body.utf8.count) \t\r\nX: y\r\n\r\n\(body)"
             case 1:
                 text += "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n"
                 var rest = Substring(body)

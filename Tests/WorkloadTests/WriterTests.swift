@@ -125,6 +125,36 @@ import Testing
         withExtendedLifetime((firstSource, secondSource)) {}
     }
 
+    /// Requests that a model drew do not become a recording by being written out.
+    @Test(arguments: TraceFormat.writable, WorkloadGrade.allCases)
+    func theGradeIsKept(format: TraceFormat, grade: WorkloadGrade) throws {
+        var writer = try TraceWriter(format, grade: grade)
+        var text = writer.header
+        for index in 0..<3 as Range<UInt64> {
+            text += try writer.line(
+                Request(id: index, arrivalNanoseconds: Int64(index) * 1_000_000_000, promptTokens: 700, outputTokens: 3)
+            )
+        }
+        let name = "\(format.rawValue):t" + (format == .lengths ? "?rate=1" : "")
+        let read = try Workload(WorkloadDescription(parsing: name), bytes: Array(text.utf8))
+        // Lengths come without times, so they are no recording in any case.
+        #expect(read.provenance.grade == (format == .lengths ? max(grade, .derived) : grade))
+        let source = try read.makeSource()
+        var count = 0
+        while let request = try source.next() {
+            #expect(request.promptTokens == 700 && request.outputTokens == 3)
+            count += 1
+        }
+        #expect(count == 3)
+        let broken = text.replacing(grade.rawValue, with: "guessed")
+        if broken != text {
+            let error = workloadError {
+                _ = try Workload(WorkloadDescription(parsing: name), bytes: Array(broken.utf8))
+            }
+            #expect(error?.message.contains("'guessed'") == true)
+        }
+    }
+
     @Test func whatIsLostIsSaid() throws {
         let built = try requests(Workload.open("chat?rate=5&limit=100&seed=3"))
         let losses = try written(built, as: .azure).losses

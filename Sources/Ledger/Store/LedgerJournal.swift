@@ -23,8 +23,7 @@ public struct LedgerError: Error, Sendable, CustomStringConvertible {
 /// just written out waits for the file system's own journal, and with it whoever appends: seconds, on a slow disk.
 ///
 /// **Bound.** The file is allocated in full when it is made, so a disk that fills up later cannot fault the writer. A
-/// full ring
-/// takes nothing; whoever admits work asks `free` first and refuses what could not be recorded.
+/// full ring takes nothing; whoever admits work asks `free` first and refuses what could not be recorded.
 ///
 /// Layout: a page of header (magic, version, record bytes, capacity; tail at 128, head at 256), then the slots.
 public final class LedgerJournal: @unchecked Sendable {

@@ -39,7 +39,9 @@ struct AdminRoutes: Sendable {
         router.get("/health") { _, _ in Self.json("{\"status\":\"alive\"}\n") }
         router.get("/ready") { _, _ in
             guard let reason = notReady() else { return Self.json("{\"status\":\"ready\"}\n") }
-            return Self.error(APIError(status: 503, message: reason, type: "server_error", code: "not_ready"))
+            return Self.error(
+                APIError(
+                    status: 503, message: reason, type: "server_error", code: "not_ready", retryAfterSeconds: 1))
         }
         router.get("/v1/report") { _, _ in try await report() }
         router.get("/v1/fleet") { _, _ in Self.json(String(buffer: control.document())) }
@@ -109,7 +111,13 @@ struct AdminRoutes: Sendable {
         }
         switch await control.order(order, node: node) {
         case .success(let replicas):
-            return Self.json("{\"node\":\"\(node)\",\"order\":\"\(order)\",\"replicas\":\(replicas)}\n")
+            var body = ByteBuffer()
+            body.writeStaticString("{\"node\":")
+            body.writeJSONString(node)
+            body.writeStaticString(",\"order\":")
+            body.writeJSONString(order)
+            body.writeString(",\"replicas\":\(replicas)}\n")
+            return Self.json(String(buffer: body))
         case .failure(let error): return Self.error(error)
         }
     }
@@ -137,9 +145,10 @@ struct AdminRoutes: Sendable {
     private static func error(_ error: APIError) -> Response {
         var body = ByteBuffer()
         error.write(to: &body)
+        var headers: HTTPFields = [.contentType: "application/json"]
+        for (name, value) in error.headerFields { if let name = HTTPField.Name(name) { headers[name] = value } }
         return Response(
-            status: HTTPResponse.Status(code: error.status), headers: [.contentType: "application/json"],
-            body: ResponseBody(byteBuffer: body))
+            status: HTTPResponse.Status(code: error.status), headers: headers, body: ResponseBody(byteBuffer: body))
     }
 }
 

@@ -58,6 +58,7 @@ public struct DaemonConfiguration: Sendable {
         var name: String
         var digest: [UInt8]
         var tenant: Located<String>?
+        var place: Place
     }
 
     /// Ports of the compatible fleet view.
@@ -185,8 +186,9 @@ public struct DaemonConfiguration: Sendable {
 
     private static func timeScale(_ value: YAMLValue) throws -> TimeScale {
         if (try? value.string()) == "max" { return .unlimited }
-        let ratio = try value.number(in: 0...1000, unit: "modelled seconds per second, or max")
-        return ratio == 0 ? .unlimited : .ratio(ratio)
+        let unit = "modelled seconds per second, or max"
+        if try value.number(in: 0...1000, unit: unit) == 0 { return .unlimited }
+        return .ratio(try value.number(in: 0.000001...1000, unit: unit))
     }
 
     private static func promise(_ value: YAMLValue) throws -> LatencyPromise {
@@ -290,6 +292,7 @@ extension DaemonConfiguration.ConfiguredKey {
         name = try map.required("name").string()
         digest = try keyDigest(map.required("sha256"))
         tenant = try map["tenant"]?.located()
+        place = value.place
     }
 }
 

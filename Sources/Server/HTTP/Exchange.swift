@@ -55,9 +55,8 @@ final class Exchange {
 
     init(
         connection: ServingHandler, number: UInt64, request: GenerationRequest, writer: any ReplyWriting,
-        model: ServedModel,
-        keepAlive: Bool,
-        framing: BodyFraming, requestIDHeader: String?, trace: TraceContext? = nil, keyName: String?
+        model: ServedModel, keepAlive: Bool, framing: BodyFraming, requestIDHeader: String?,
+        trace: TraceContext? = nil, keyName: String?
     ) {
         self.connection = connection
         self.number = number
@@ -116,7 +115,8 @@ final class Exchange {
     var hasSomethingToWrite: Bool {
         if isOver { return false }
         if failure != nil || unfinished == 0 { return true }
-        return request.stream && sequences.contains { $0.producedTokens > $0.writtenTokens }
+        return request.stream
+            && sequences.contains { $0.producedTokens > $0.writtenTokens || ($0.hasEnded && !$0.hasClosed) }
     }
 
     /// The next piece of the response, at most a little over `pieceBytes` for streams; sets `isOver` with the last one.
@@ -227,10 +227,9 @@ extension APIError {
     ) {
         var body = ByteBuffer()
         write(to: &body)
-        let extra = retryAfterSeconds.map { [("Retry-After", String($0))] } ?? []
         ResponseHead.write(
             status: status, contentType: "application/json", framing: .length(body.readableBytes), keepAlive: keepAlive,
-            requestID: requestID, date: date, extra: extra, to: &buffer)
+            requestID: requestID, date: date, extra: headerFields, to: &buffer)
         if !isHead { buffer.writeBuffer(&body) }
     }
 }

@@ -116,6 +116,7 @@ final class LoopFrontEnd {
                 message: "This key has \(settings.limits.streamsPerKey) requests in flight, which is its limit.",
                 type: "rate_limit_error", code: "streams_per_key", retryAfterSeconds: settings.retryAfterSeconds)
         }
+        let plans = try plans(for: request, model: model)
         exchangeCount += 1
         let answer = mixed(UInt64(number) << 48 ^ exchangeCount ^ UInt64(bitPattern: settings.startedSeconds) << 20)
         let writer = request.writer(number: answer, createdSeconds: date.seconds)
@@ -124,7 +125,7 @@ final class LoopFrontEnd {
             keepAlive: keepAlive,
             framing: framing,
             requestIDHeader: headers.requestID, trace: headers.trace, keyName: key?.name)
-        try submitAll(exchange, headers: headers, tenant: key?.tenant ?? 0)
+        try submitAll(exchange, plans, headers: headers, tenant: key?.tenant ?? 0)
         if let key { streamsByKey[key.name, default: 0] += 1 }
         openExchanges += 1
         if request.stream { counters.add(to: .requestsStreamed) }
@@ -141,15 +142,43 @@ final class LoopFrontEnd {
         }
     }
 
-    private func submitAll(_ exchange: Exchange, headers: RequestHeaders, tenant: UInt16) throws(APIError) {
-        let body = exchange.request
+    /// What is said in reply to each prompt, choice by choice.
+    /// - Throws: when working it out, or writing it in one go, would keep the loop from its streams for too long.
+    private func plans(for body: GenerationRequest, model: ServedModel) throws(APIError) -> [[ReplyPlan]] {
+        var tokens = 0
+        var searches = 0
+        var plans: [[ReplyPlan]] = []
         for prompt in body.prompts {
-            let blocks = prompt.blockHashes.isEmpty ? nil : PromptBlocks(prompt.blockHashes)
+            var choices: [ReplyPlan] = []
             for choice in 0..<body.choices {
                 let plan = ReplyPlan(
-                    request: body, prompt: prompt, choice: choice,
-                    contextLeft: exchange.model.maxModelTokens - prompt.tokens,
+                    request: body, prompt: prompt, choice: choice, contextLeft: model.maxModelTokens - prompt.tokens,
                     rule: settings.lengths)
+                tokens += Int(plan.outputTokens)
+                if body.reply == .text { searches += Int(plan.outputTokens) * body.stop.count }
+                guard searches <= RequestLimits.stopSearches else {
+                    throw .invalid(
+                        "`stop` would be looked for in too long a reply: tokens times strings must not exceed "
+                            + "\(RequestLimits.stopSearches).", parameter: "stop")
+                }
+                choices.append(plan)
+            }
+            plans.append(choices)
+        }
+        guard body.stream || tokens <= RequestLimits.wholeReplyTokens else {
+            throw .invalid(
+                "A reply of more than \(RequestLimits.wholeReplyTokens) tokens must be streamed.", parameter: "stream")
+        }
+        return plans
+    }
+
+    private func submitAll(
+        _ exchange: Exchange, _ plans: [[ReplyPlan]], headers: RequestHeaders, tenant: UInt16
+    ) throws(APIError) {
+        let body = exchange.request
+        for (prompt, choices) in zip(body.prompts, plans) {
+            let blocks = prompt.blockHashes.isEmpty ? nil : PromptBlocks(prompt.blockHashes)
+            for (choice, plan) in choices.enumerated() {
                 let slot = takeSlot()
                 let request = fleetRequest(
                     slot: slot, prompt: prompt, plan: plan, blocks: blocks, exchange: exchange, headers: headers,

@@ -48,7 +48,7 @@ struct ServingRoutes: PlainRoutes {
             return .failure(APIError(status: 404, message: "There is no route \(path).", code: "not_found"))
         }
         guard method == .GET || method == .HEAD else {
-            return .failure(APIError(status: 405, message: "Use GET for \(path).", code: "method_not_allowed"))
+            return .failure(.methodNotAllowed(path, use: "GET, HEAD"))
         }
         return answer
     }

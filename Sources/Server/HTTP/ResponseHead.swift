@@ -106,28 +106,27 @@ struct DateHeader: Equatable {
 }
 
 extension ByteBuffer {
-    /// Bytes that a chunk's size line takes: six hexadecimal digits (leading zeros are allowed) and the line's end.
-    static let chunkHeaderBytes = 8
-    /// Largest chunk that six digits can announce.
-    static let maximumChunkBytes = 0xFF_FFFF
+    /// Hexadecimal digits of a chunk's size (leading zeros are allowed): enough for all that a buffer can hold.
+    static let chunkSizeDigits = 8
+    /// Bytes that a chunk's size line takes, its end included.
+    static let chunkHeaderBytes = chunkSizeDigits + 2
 
     /// Leaves room for a chunk's size and returns where.
     mutating func beginChunk() -> Int {
         let place = writerIndex
-        writeStaticString("000000\r\n")
+        writeStaticString("00000000\r\n")
         return place
     }
 
     /// Fills in the size of the chunk begun at `place`; an empty chunk is taken back, because it would end the body.
     mutating func endChunk(at place: Int) {
         let bytes = writerIndex - place - Self.chunkHeaderBytes
-        precondition(bytes <= Self.maximumChunkBytes)
         guard bytes > 0 else {
             moveWriterIndex(to: place)
             return
         }
-        for digit in 0..<6 {
-            let nibble = UInt8((bytes >> (4 * (5 - digit))) & 15)
+        for digit in 0..<Self.chunkSizeDigits {
+            let nibble = UInt8((bytes >> (4 * (Self.chunkSizeDigits - 1 - digit))) & 15)
             setInteger(nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10, at: place + digit)
         }
         writeStaticString("\r\n")

@@ -202,9 +202,7 @@ final class ServingHandler: ChannelInboundHandler {
 
     private func generate(_ endpoint: GenerationEndpoint, _ request: Incoming) {
         guard request.head.method == .POST else {
-            respond(
-                APIError(status: 405, message: "Use POST for \(request.head.uri).", code: "method_not_allowed"),
-                head: request.head)
+            respond(.methodNotAllowed(String(request.head.uri.prefix { $0 != "?" }), use: "POST"), head: request.head)
             return
         }
         do throws(APIError) {

@@ -67,12 +67,11 @@ final class ServingListener: Sendable {
     var localAddress: SocketAddress? { channel.localAddress }
 
     /// - Parameters:
-    ///   - connectionLimit: connections at one time over all listeners that share `connections`.
+    ///   - connections: of all listeners that share it; the front ends' settings limit them.
     ///   - cell: the cell that takes what comes in here; nil lets the front ends choose.
     ///   - prepare: adds handlers in front, such as TLS.
     init(
         address: ListenAddress, group: any EventLoopGroup, fronts: FrontEndTable, routes: any PlainRoutes,
-        connectionLimit: Int,
         connections: ConnectionCount, cell: Int? = nil, prepare: (@Sendable (any Channel) throws -> Void)? = nil
     ) async throws {
         // NIO sets TCP_NODELAY on the listening socket, and Linux passes it on to what is accepted there.
@@ -83,7 +82,7 @@ final class ServingListener: Sendable {
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let front = fronts.frontEnd(of: channel.eventLoop)
-                    guard connections.enter(limit: connectionLimit) else {
+                    guard connections.enter(limit: front.settings.limits.connections) else {
                         front.counters.add(to: .connectionsRefused)
                         throw ChannelError.operationUnsupported
                     }

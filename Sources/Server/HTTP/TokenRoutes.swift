@@ -14,7 +14,7 @@ enum TokenRoutes {
         _ path: String, method: HTTPMethod, body: ByteBuffer?, settings: ServingSettings
     ) -> Result<PlainAnswer, APIError> {
         guard method == .POST else {
-            return .failure(APIError(status: 405, message: "Use POST for \(path).", code: "method_not_allowed"))
+            return .failure(.methodNotAllowed(path, use: "POST"))
         }
         guard let body else { return .failure(.invalid("The request has no body.")) }
         do throws(APIError) {

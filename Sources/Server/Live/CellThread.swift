@@ -31,7 +31,8 @@ final class CellThread: Sendable {
     let clock: ModelledClock
     private let bell: Doorbell
     private let gauges = Mutex(CellGauges())
-    private let asks = Mutex<[CheckedContinuation<CellSnapshot, Never>]>([])
+    /// Who waits for a snapshot; nil once nobody answers any more.
+    private let asks = Mutex<[CheckedContinuation<CellSnapshot?, Never>]?>([])
     private let askCount = Atomic<Int>(0)
     private let isStopping = Atomic<Bool>(false)
     private let hasEnded = Mutex<[CheckedContinuation<Void, Never>]?>([])
@@ -110,23 +111,23 @@ final class CellThread: Sendable {
         return clock.wallNanoseconds(until: next)
     }
 
-    private func answer(_ cell: Cell, _ observer: TallyObserver, at now: Int64) {
+    private func answer(_ cell: Cell, _ observer: TallyObserver, at now: Int64, isLast: Bool = false) {
         let waiting = asks.withLock { asks in
-            defer { asks = [] }
+            defer { asks = isLast ? nil : [] }
             askCount.store(0, ordering: .releasing)
-            return asks
+            return asks ?? []
         }
         let snapshot = CellSnapshot(tally: observer.tally, gauges: CellGauges(cell, at: now))
         for continuation in waiting { continuation.resume(returning: snapshot) }
     }
 
     private func end(_ cell: Cell, _ observer: TallyObserver) {
+        // Whoever asks from now on gets none; those who asked before get the last snapshot.
+        answer(cell, observer, at: clock.nowNanoseconds, isLast: true)
         let waiting = hasEnded.withLock { ended in
             defer { ended = nil }
             return ended ?? []
         }
-        // Whoever asks from now on gets the last gauges; those who asked before get the last snapshot.
-        answer(cell, observer, at: clock.nowNanoseconds)
         for continuation in waiting { continuation.resume() }
     }
 
@@ -142,13 +143,13 @@ final class CellThread: Sendable {
 
     /// The cell's state and everything that it counted, taken by its thread between two turns. Nil once it has stopped.
     func snapshot() async -> CellSnapshot? {
-        guard hasEnded.withLock({ $0 != nil }) else { return nil }
-        return await withCheckedContinuation { (continuation: CheckedContinuation<CellSnapshot, Never>) in
-            asks.withLock {
-                $0.append(continuation)
-                askCount.store($0.count, ordering: .releasing)
+        await withCheckedContinuation { (continuation: CheckedContinuation<CellSnapshot?, Never>) in
+            let isTaken = asks.withLock { asks in
+                asks?.append(continuation)
+                askCount.store(asks?.count ?? 0, ordering: .releasing)
+                return asks != nil
             }
-            bell.ring()
+            if isTaken { bell.ring() } else { continuation.resume(returning: nil) }
         }
     }
 

@@ -36,7 +36,11 @@ public struct DaemonPlan: Sendable {
                     + "serve one model", at: configuration.baseline?.place ?? .nowhere)
         }
         for cell in fleet.cellConfigurations(seed: configuration.seed) { try cell.validate() }
+        var owners: [[UInt8]: String] = [:]
         for key in configuration.keys {
+            if let other = owners.updateValue(key.name, forKey: key.digest) {
+                throw FleetError("the keys '\(other)' and '\(key.name)' are the same key", at: key.place)
+            }
             guard let tenant = key.tenant else { continue }
             guard fleet.tenants.contains(where: { $0.name == tenant.value }) else {
                 throw FleetError(
@@ -53,10 +57,9 @@ public struct DaemonPlan: Sendable {
     }
 
     /// What requests on the serving listener are judged by.
-    /// - Parameter models: what is served, when a reload must not change it.
-    func settings(startedSeconds: Int64, models: [ServedModel]? = nil) -> ServingSettings {
+    func settings(startedSeconds: Int64) -> ServingSettings {
         var settings = ServingSettings(
-            models: models ?? modelNames.map { ServedModel(name: $0, maxModelTokens: maxModelTokens) })
+            models: modelNames.map { ServedModel(name: $0, maxModelTokens: maxModelTokens) })
         settings.limits = configuration.limits
         settings.lengths = configuration.lengths
         settings.retryAfterSeconds = configuration.service.retryAfterSeconds

@@ -23,8 +23,7 @@ public enum TimeScale: Equatable, Sendable, CustomStringConvertible {
 /// One side's modelled time, in nanoseconds since the daemon started.
 ///
 /// With a ratio it is the monotonic clock, scaled. Without, it is the latest time that any cell of the side has
-/// reached:
-/// cells move it forward, front ends stamp arrivals with it.
+/// reached: cells move it forward, front ends stamp arrivals with it.
 final class ModelledClock: Sendable {
     let scale: TimeScale
     private let startedNanoseconds: Int64

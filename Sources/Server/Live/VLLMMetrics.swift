@@ -159,17 +159,14 @@ extension MetricsView {
             (
                 "prompt_tokens_by_source", "Number of prompt tokens by source.", "source",
                 [
-                    ("local_compute", { sum($0, .promptTokens) - sum($0, .cachedPromptTokens) }),
+                    ("local_compute", { rest(of: sum($0, .promptTokens), without: sum($0, .cachedPromptTokens)) }),
                     ("local_cache_hit", { sum($0, .cachedPromptTokens) }), ("external_kv_transfer", { _ in 0 }),
                 ]
             ),
             (
                 "prompt_tokens_cached_by_source", "Number of cached prompt tokens by source.", "source",
                 [
-                    (
-                        "device",
-                        { sum($0, .cachedPromptTokens) - min(hostHits($0), sum($0, .cachedPromptTokens)) }
-                    ),
+                    ("device", { rest(of: sum($0, .cachedPromptTokens), without: hostHits($0)) }),
                     ("host", { min(hostHits($0), sum($0, .cachedPromptTokens)) }), ("disk", { _ in 0 }),
                     ("p2p", { _ in 0 }), ("external_unspecified", { _ in 0 }),
                 ]
@@ -179,6 +176,8 @@ extension MetricsView {
                 [("max_num_queued_reqs", { sum($0, .rejected) }), ("max_num_queued_tokens", { _ in 0 })]
             ),
         ]
+        // Counters are read one after the other while loops go on counting, so a part may seem larger than its whole.
+        func rest(of whole: UInt64, without part: UInt64) -> UInt64 { whole - min(part, whole) }
         func hostHits(_ engine: ServedEngine) -> UInt64 { UInt64(engine.gauges.usage.prefixHostHitTokens) }
         for (name, help, label, series) in families {
             page.family("vllm:\(name)_total", .counter, help: help)

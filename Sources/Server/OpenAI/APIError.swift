@@ -16,6 +16,8 @@ struct APIError: Error, Equatable {
     var code: String?
     /// Seconds after which a retry makes sense, for the `Retry-After` header.
     var retryAfterSeconds: Int?
+    /// Methods that the route has, for the `Allow` header.
+    var allowedMethods: String?
 
     init(
         status: Int, message: String, type: String = "invalid_request_error", parameter: String? = nil,
@@ -58,6 +60,13 @@ struct APIError: Error, Equatable {
         )
     }
 
+    static func methodNotAllowed(_ path: String, use allowed: String) -> APIError {
+        var error = APIError(
+            status: 405, message: "Use \(allowed.prefix { $0 != "," }) for \(path).", code: "method_not_allowed")
+        error.allowedMethods = allowed
+        return error
+    }
+
     static func bodyTooLarge(limit: Int) -> APIError {
         APIError(status: 413, message: "The body exceeds the limit of \(limit) bytes.", code: "request_too_large")
     }
@@ -76,6 +85,15 @@ struct APIError: Error, Equatable {
         code: "draining",
         retryAfterSeconds: 1
     )
+
+    /// Header fields that go with it: what HTTP wants with these statuses.
+    var headerFields: [(String, String)] {
+        var fields: [(String, String)] = []
+        if let retryAfterSeconds { fields.append(("Retry-After", String(retryAfterSeconds))) }
+        if let allowedMethods { fields.append(("Allow", allowedMethods)) }
+        if status == 401 { fields.append(("WWW-Authenticate", "Bearer")) }
+        return fields
+    }
 
     /// The JSON body.
     func write(to buffer: inout ByteBuffer) {

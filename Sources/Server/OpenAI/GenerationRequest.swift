@@ -40,6 +40,13 @@ enum RequestLimits {
     static let messages = 16_384
     static let modelNameBytes = 512
     static let dimensions = 8192
+    /// Numbers of all embeddings of one body.
+    static let embeddingNumbers = 1 << 22
+    /// Tokens of a reply that is not streamed, over all its choices: it is written in one go.
+    static let wholeReplyTokens = 1 << 22
+    /// Tokens times stop strings that one body may have looked through when it is admitted: while its event loop looks, the
+    /// loop's streams wait.
+    static let stopSearches = 1 << 22
 }
 
 /// What the body of a generation route asks for.

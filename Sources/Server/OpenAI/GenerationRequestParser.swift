@@ -49,7 +49,14 @@ struct GenerationRequestParser {
             throw .invalid("Prompts times `n` must not exceed \(RequestLimits.sequences).", parameter: "n")
         }
         // What an embedding waits for is the end of the prefill, which is when a first token would come.
-        if endpoint == .embeddings { request.maxTokens = 1 }
+        if endpoint == .embeddings {
+            request.maxTokens = 1
+            guard request.prompts.count * request.embedding.dimensions <= RequestLimits.embeddingNumbers else {
+                throw .invalid(
+                    "Inputs times `dimensions` must not exceed \(RequestLimits.embeddingNumbers).",
+                    parameter: "dimensions")
+            }
+        }
         if let maxTokens = request.maxTokens, request.minTokens > maxTokens {
             throw .invalid(
                 "`min_tokens` (\(request.minTokens)) exceeds `max_tokens` (\(maxTokens)).", parameter: "min_tokens")

@@ -15,8 +15,7 @@ struct PromptMeasure: Equatable {
 ///
 /// The estimate imitates how byte-pair tokenizers with large vocabularies (100,000 to 200,000 entries) split text:
 ///
-/// - a word of ASCII letters, with the one space before it, is one token up to 10 letters, and one more for every 5
-/// beyond;
+/// - a word of ASCII letters, with the one space before it, is one token up to 10 letters, and one more for every 5 beyond;
 /// - digits go three to a token;
 /// - punctuation goes up to three to a token;
 /// - white space beyond the single space before a word is one token a run;

@@ -7,8 +7,7 @@ import Glibc
 /// The notification socket of the service manager that started this process, if there is one.
 ///
 /// The protocol is one datagram of `KEY=value` lines to the socket named by `NOTIFY_SOCKET`; a name that begins with
-/// `@`
-/// lies in the abstract namespace. Without a manager every call does nothing, so callers need not ask.
+/// `@` lies in the abstract namespace. Without a manager every call does nothing, so callers need not ask.
 public struct ServiceNotification: Sendable {
     private let socket: UnixDatagram?
 

@@ -102,7 +102,7 @@ final class FakeServer: Sendable {
     init(
         behaviour: FakeScheduler.Behaviour = .init(),
         change: @escaping @Sendable (inout ServingSettings) -> Void = { _ in },
-        connectionLimit: Int = 1000, address: ListenAddress = .host("127.0.0.1", port: 0),
+        address: ListenAddress = .host("127.0.0.1", port: 0),
         prepare: (@Sendable (any Channel) throws -> Void)? = nil, ready: @escaping @Sendable () -> String? = { nil }
     ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -128,8 +128,8 @@ final class FakeServer: Sendable {
                 return page.finish()
             }, notReady: ready, version: "test")
         listener = try await ServingListener(
-            address: address, group: group, fronts: fronts, routes: routes, connectionLimit: connectionLimit,
-            connections: ConnectionCount(), prepare: prepare)
+            address: address, group: group, fronts: fronts, routes: routes, connections: ConnectionCount(),
+            prepare: prepare)
         port = listener.localAddress?.port ?? 0
     }
 
@@ -147,12 +147,12 @@ final class FakeServer: Sendable {
 func withServer(
     behaviour: FakeScheduler.Behaviour = .init(),
     change: @escaping @Sendable (inout ServingSettings) -> Void = { _ in },
-    connectionLimit: Int = 1000, address: ListenAddress = .host("127.0.0.1", port: 0),
+    address: ListenAddress = .host("127.0.0.1", port: 0),
     prepare: (@Sendable (any Channel) throws -> Void)? = nil,
     _ body: @escaping @Sendable (FakeServer) async throws -> Void
 ) async throws {
     let server = try await FakeServer(
-        behaviour: behaviour, change: change, connectionLimit: connectionLimit, address: address, prepare: prepare)
+        behaviour: behaviour, change: change, address: address, prepare: prepare)
     do {
         try await body(server)
     } catch {

@@ -141,8 +141,14 @@ import Workload
                 #expect(long.status == 400 && long.errorCode == "context_length_exceeded")
                 try client.request("GET", "/v1/nothing")
                 #expect(try client.response().status == 404)
-                try client.request("GET", "/v1/chat/completions")
-                #expect(try client.response().status == 405)
+                for (method, path, allowed) in [
+                    ("GET", "/v1/chat/completions?x=1", "POST"), ("POST", "/health", "GET, HEAD"),
+                    ("GET", "/tokenize", "POST"),
+                ] {
+                    try client.request(method, path)
+                    let refused = try client.response()
+                    #expect(refused.status == 405 && refused.headers["allow"] == allowed, "\(method) \(path)")
+                }
                 #expect(try answer(Self.chat(#""max_tokens":2"#)).status == 200)
                 // A body over the limit is refused before it has arrived, and the connection closes.
                 let large = try SocketClient(port: server.port)
@@ -162,6 +168,36 @@ import Workload
                 return try client.response(isHead: true)
             }
             #expect(alive.status == 200)
+        }
+    }
+
+    /// What one body can make its event loop do before the streams beside it get their turn is bounded.
+    @Test func repliesThatTakeTheLoopTooLongAreRefused() async throws {
+        try await withServer(
+            behaviour: .init(holds: true), change: { $0.models = [ServedModel(name: "m", maxModelTokens: 200_000)] }
+        ) { server in
+            try await onThread {
+                let client = try SocketClient(port: server.port)
+                let stops = (0..<16).map { #""never \#($0)""# }.joined(separator: ",")
+                let cases: [(String, String)] = [
+                    (#""n":128,"max_tokens":100000,"stream":true,"stop":[\#(stops)]"#, "stop"),
+                    (#""n":128,"max_tokens":100000"#, "stream"),
+                ]
+                for (more, field) in cases {
+                    try client.request("POST", "/v1/chat/completions", body: Self.chat(more))
+                    let response = try client.response()
+                    let error = response.json?["error"] as? [String: Any]
+                    #expect(response.status == 400 && error?["param"] as? String == field, "\(response.text)")
+                }
+            }
+            #expect(server.log.state.withLock { $0.submitted.isEmpty }, "nothing of it is left in the fleet")
+            try await onThread {
+                let client = try SocketClient(port: server.port)
+                try client.request(
+                    "POST", "/v1/chat/completions",
+                    body: Self.chat(#""n":4,"max_tokens":100000,"stream":true,"stop":["never this"]"#))
+                while server.log.state.withLock({ $0.submitted.count }) < 4 { usleep(1000) }
+            }
         }
     }
 
@@ -245,7 +281,8 @@ import Workload
             try await onThread {
                 let client = try SocketClient(port: server.port)
                 try client.request("POST", "/v1/chat/completions", body: Self.chat())
-                #expect(try client.response().status == 401)
+                let refused = try client.response()
+                #expect(refused.status == 401 && refused.headers["www-authenticate"] == "Bearer")
                 try client.request("GET", "/v1/models", headers: ["Authorization": "Bearer wrong"])
                 #expect(try client.response().status == 401)
                 try client.request("GET", "/health")
@@ -304,8 +341,10 @@ import Workload
         }
     }
 
+    /// Also one that a reload has set.
     @Test func connectionLimitHolds() async throws {
-        try await withServer(connectionLimit: 2) { server in
+        try await withServer { server in
+            _ = try await server.fronts.onEach { $0.settings.limits.connections = 2 }
             try await onThread {
                 let kept = try (0..<2).map { _ in try SocketClient(port: server.port) }
                 for client in kept {
@@ -350,6 +389,30 @@ import Workload
                 #expect(try fresh.response().status == 200)
                 #expect(try fresh.waitForEnd())
             }
+        }
+    }
+
+    /// A kept connection whose next request was on its way when the drain began is told to go elsewhere.
+    @Test func drainRefusesTheNextRequestOfAKeptConnection() async throws {
+        try await withServer { server in
+            let body = Self.chat(#""max_tokens":2"#)
+            let client = try await onThread {
+                let client = try SocketClient(port: server.port)
+                try client.request("POST", "/v1/chat/completions", body: body)
+                #expect(try client.response().status == 200)
+                try client.send(
+                    "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: \(body.utf8.count)\r\n\r\n{")
+                return client
+            }
+            try await Task.sleep(for: .milliseconds(100))
+            _ = try await server.fronts.onEach { $0.drain(whenIdle: {}) }
+            let response = try await onThread {
+                try client.send(String(body.dropFirst()))
+                return try client.response()
+            }
+            #expect(
+                response.status == 503 && response.errorCode == "draining" && response.headers["retry-after"] == "1")
+            #expect(try await onThread { try client.waitForEnd() })
         }
     }
 

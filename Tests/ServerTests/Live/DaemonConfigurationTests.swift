@@ -53,6 +53,7 @@ import Testing
         ("listen: { serving: nohost }", "HOST:PORT"), ("listen: { serving: \"h:99999\" }", "HOST:PORT"),
         ("limits: { body_bytes: 4 MB }", "body_bytes"), ("service: { event_loops: 0 }", "event_loops"),
         ("output: { max_tokens: exat }", "exact"), ("keys: [{ name: k, sha256: abc }]", "64 hexadecimal"),
+        ("time_scale: 1e-300", "time_scale"), ("time_scale: -1", "time_scale"),
         ("fleet: nowhere.yaml", "given twice"), ("log_level: chatty", "log_level"),
     ])
     func saysWhatIsWrong(_ more: String, _ hint: String) {
@@ -102,6 +103,14 @@ import Testing
         let key = "keys: [{ name: k, sha256: \(String(repeating: "ab", count: 32)), tenant: nobody }]"
         let problem = #expect(throws: FleetError.self) { try DaemonPlan(Self.read(key)) }
         #expect(problem?.message.contains("nobody") == true)
+    }
+
+    @Test func oneKeyUnderTwoNamesIsRefused() throws {
+        let digest = String(repeating: "ab", count: 32)
+        let problem = #expect(throws: FleetError.self) {
+            try DaemonPlan(Self.read("keys: [{ name: a, sha256: \(digest) }, { name: b, sha256: \(digest) }]"))
+        }
+        #expect(problem?.message.contains("'a' and 'b'") == true)
     }
 
     @Test func keysMayLieInFilesOfTheirOwn() throws {

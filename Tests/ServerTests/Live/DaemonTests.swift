@@ -5,6 +5,7 @@
 import Engine
 import Fleet
 import Foundation
+import HostTopology
 import Ledger
 import Logging
 import NIOCore
@@ -305,6 +306,84 @@ import Yard
         try write("limits: { body_bytes: lots }")
         await daemon.reload(parts)
         #expect(try await limit() == [8192])
+        // What cannot change while streams run is said, whichever part of the file it stands in.
+        for (more, name) in [
+            ("promise: { ttft_p99: 1, tpot_p99: 1 }", "promise"), ("seed: 7", "seed"), ("time_scale: 2", "time_scale"),
+            ("service: { shutdown_seconds: 7 }", "shutdown_seconds"),
+            ("service: { busy_wait_microseconds: 7 }", "busy_wait_microseconds"), ("log_level: debug", "log_level"),
+            ("device_exporters: { dcgm: \"127.0.0.1:9400\" }", "device_exporters"),
+            ("fleet_view: { first_port: 9500 }", "fleet_view"), ("served_model_name: other", "served_model_name"),
+            ("ledger: { path: other.sqlite }", "ledger"), ("service: { event_loops: 2 }", "event_loops"),
+        ] {
+            try write(more)
+            let next = try DaemonPlan(DaemonConfiguration(contentsOf: path))
+            #expect(plan.changesThatNeedRestart(to: next).contains(name), "\(name)")
+        }
+        // What is served, and what is hashed for the caches, follows from the fleets that run.
+        let before = try await parts.fronts.onEach { ($0.settings.models, $0.settings.counting.tokensPerBlock) }[0]
+        #expect(before.1 == 16 && before.0.map(\.maxModelTokens) == [8192])
+        try
+            (RunningDaemon.fleets.components(separatedBy: "baseline:")[0]
+            .replacing("max_model_len: 8192", with: "max_model_len: 4096")
+            + "\nlisten: { serving: \"127.0.0.1:0\", admin: off }\nlimits: { body_bytes: 7000 }\n")
+            .write(toFile: path, atomically: true, encoding: .utf8)
+        await daemon.reload(parts)
+        #expect(try await limit() == [7000])
+        let after = try await parts.fronts.onEach { ($0.settings.models, $0.settings.counting.tokensPerBlock) }[0]
+        #expect(after.1 == before.1 && after.0 == before.0)
+        try write("limits: { body_bytes: 5000, connections: 5 }\noutput: { median_tokens: 5 }")
+        let next = try DaemonPlan(DaemonConfiguration(contentsOf: path))
+        #expect(plan.changesThatNeedRestart(to: next).isEmpty)
         try await group.shutdownGracefully()
+    }
+
+    /// A tenant's own limits are the yard's, which a reload does not touch: it must not look as if it had.
+    @Test func reloadSaysThatTenantsKeepTheirLimits() throws {
+        func plan(_ tenants: String) throws -> DaemonPlan {
+            let fleets = RunningDaemon.fleets.replacing(
+                "\nbaseline:", with: "\n  tenants: { \(tenants) }\nbaseline:", maxReplacements: 1)
+            return try DaemonPlan(DaemonConfiguration(yaml: fleets, file: "test.yaml"))
+        }
+        let old = try plan("a: { requests_per_minute: 60 }, b: { weight: 1 }")
+        #expect(old.changesThatNeedRestart(to: old).isEmpty)
+        let limited = try plan("a: { requests_per_minute: 6 }, b: { weight: 1 }")
+        #expect(old.changesThatNeedRestart(to: limited) == ["the tenants' limits"])
+        let weighted = try plan("a: { requests_per_minute: 60 }, b: { weight: 5 }")
+        #expect(old.changesThatNeedRestart(to: weighted) == ["the fleet"])
+    }
+
+    /// Whoever asks a cell for its state is answered, also while it stops: a report must not wait for ever.
+    @Test func everySnapshotIsAnsweredWhileTheCellsStop() async throws {
+        for _ in 0..<20 {
+            let plan = try DaemonPlan(DaemonConfiguration(yaml: RunningDaemon.fleets, file: "test.yaml"))
+            let yard = try LiveYard(
+                side: .fleet, plan: plan.fleet, frontEnds: 1, scale: .ratio(1), seed: 1, promise: .interactive,
+                placements: plan.placements(on: .current()).fleet)
+            try yard.start { _ in }
+            #expect(await yard.cells[0].snapshot() != nil)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<8 { group.addTask { for _ in 0..<50 { _ = await yard.cells[0].snapshot() } } }
+                group.addTask { await yard.stop() }
+                try await group.waitForAll()
+            }
+            #expect(await yard.cells[0].snapshot() == nil)
+        }
+    }
+
+    /// The operator hears of a taken admin port at once, not from a daemon that says it is ready.
+    @Test func aTakenAdminPortEndsTheStart() async throws {
+        try await withDaemon { daemon in
+            let yaml = """
+                \(RunningDaemon.fleets)
+                listen: { serving: "127.0.0.1:0", admin: "127.0.0.1:\(daemon.adminPort)" }
+                """
+            let plan = try DaemonPlan(DaemonConfiguration(yaml: yaml, file: "test.yaml"))
+            var logger = Logger(label: "test")
+            logger.logLevel = .critical
+            let second = Daemon(plan: plan, logger: logger, notification: ServiceNotification(socket: nil)) { _ in
+                Issue.record("it said that all listeners are open")
+            }
+            await #expect(throws: (any Error).self) { try await second.run() }
+        }
     }
 }

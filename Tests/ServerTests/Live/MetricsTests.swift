@@ -2,8 +2,13 @@
 // The pages of metrics of a whole daemon: what must be on them, under which names.
 //===----------------------------------------------------------------------===//
 
+import Engine
 import Foundation
+import HostTopology
+import Ledger
+import NIOCore
 import Testing
+import Workload
 
 @testable import Server
 
@@ -64,6 +69,13 @@ import Testing
                 "trainyard_fleet_to_baseline_ratio{figure=\"wall_joules_per_output_token\"}",
                 "trainyard_fleet_to_baseline_ratio{figure=\"dollars_per_output_token\"}",
             ] { #expect(text.contains("\n" + family), "\(family)") }
+            for side in ["fleet", "baseline"] {
+                let line = try #require(
+                    text.split(separator: "\n").first {
+                        $0.hasPrefix("trainyard_requests_total{side=\"\(side)\"") && $0.contains("outcome=\"length\"")
+                    })
+                #expect(line.hasSuffix(" 5"), "\(line)")
+            }
             // Components add up to the wall, and the wall is more than the chips.
             func watts(_ prefix: String) -> [Double] {
                 text.split(separator: "\n").filter { $0.hasPrefix(prefix) }.compactMap {
@@ -140,5 +152,24 @@ import Testing
             }
             #expect(other == 404, "an exporter's port generates nothing")
         }
+    }
+
+    /// A scrape reads counters one after the other while loops count: for a moment a part may exceed its whole.
+    @Test func aScrapeBetweenTwoCountsDoesNotTrap() throws {
+        let plan = try DaemonPlan(DaemonConfiguration(yaml: RunningDaemon.fleets, file: "test.yaml"))
+        let yard = try LiveYard(
+            side: .fleet, plan: plan.fleet, frontEnds: 1, scale: .unlimited, seed: 1, promise: .interactive,
+            placements: plan.placements(on: .current()).fleet)
+        let counters = LoopCounters(sides: [PoolNumbers(firstReplicas: [0], maxModelTokens: [8192])])
+        var completion = FakeScheduler.completion(
+            Request(id: 1, arrivalNanoseconds: 0, promptTokens: 10, outputTokens: 2), status: .finished)
+        completion.cachedPromptTokens = 40
+        counters.record(completion, side: .fleet, of: RequestTerms())
+        let view = MetricsView(
+            yards: [yard], counters: [counters], connections: ConnectionCount(), version: "test", startedSeconds: 0,
+            modelName: "m")
+        let text = String(buffer: view.vllm(.prometheus))
+        #expect(text.contains(#"prompt_tokens_by_source_total{model_name="m",engine="0",source="local_compute"} 0"#))
+        #expect(text.contains(#"prompt_tokens_cached_by_source_total{model_name="m",engine="0",source="device"} 40"#))
     }
 }

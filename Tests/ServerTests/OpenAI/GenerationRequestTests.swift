@@ -99,6 +99,15 @@ import Testing
         #expect(error?.code == "invalid_json")
     }
 
+    @Test func embeddingsAreBounded() throws {
+        let inputs = Array(repeating: "\"a\"", count: 600).joined(separator: ",")
+        func body(_ dimensions: Int) -> String {
+            #"{"model":"m","input":[\#(inputs)],"dimensions":\#(dimensions)}"#
+        }
+        #expect(Self.failure(body(8192), .embeddings)?.parameter == "dimensions")
+        #expect(try Self.parse(body(1024), .embeddings).prompts.count == 600)
+    }
+
     @Test func mixedPromptArraysAreRefused() {
         #expect(Self.failure(#"{"model":"m","prompt":["a",5]}"#, .completion)?.parameter == "prompt")
         #expect(Self.failure(#"{"model":"m","prompt":[5,"a"]}"#, .completion)?.parameter == "prompt")

@@ -1,5 +1,6 @@
 import Foundation
 import NIOCore
+import NIOPosix
 import Testing
 
 @testable import Server
@@ -17,6 +18,50 @@ import Testing
         return (
             request, ReplyPlan(request: request, prompt: request.prompts[0], choice: 0, contextLeft: 1000, rule: rule)
         )
+    }
+
+    /// Any piece that a buffer holds can be a chunk: a long reply's last events come in one.
+    @Test func chunksAreAsLongAsTheyNeedToBe() {
+        for count in [1, 15, 16, 0xFF_FFFF, 0x100_0000, 0x123_4567] {
+            var buffer = ByteBuffer()
+            buffer.writeString("head")
+            let place = buffer.beginChunk()
+            buffer.writeRepeatingByte(UInt8(ascii: "x"), count: count)
+            buffer.endChunk(at: place)
+            #expect(buffer.readString(length: 4) == "head")
+            let line = buffer.readString(length: ByteBuffer.chunkHeaderBytes) ?? ""
+            #expect(line.hasSuffix("\r\n") && Int(line.dropLast(1), radix: 16) == count, "\(count)")
+            #expect(buffer.readableBytes == count + 2)
+        }
+        var empty = ByteBuffer()
+        let place = empty.beginChunk()
+        empty.endChunk(at: place)
+        #expect(empty.readableBytes == 0, "an empty chunk would end the body")
+    }
+
+    /// Its last token may have left before the fleet says that it is done.
+    @Test func aChoiceThatHasEndedIsClosedThoughAnotherGoesOn() throws {
+        let (request, plan) = try Self.plan(#""max_tokens":3,"n":2,"stream":true"#)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        defer { try? group.syncShutdownGracefully() }
+        let front = LoopFrontEnd(
+            number: 0, loop: group.next(), scheduler: FakeScheduler(behaviour: .init(), log: FakeLog()),
+            settings: ServingSettings(models: []),
+            counters: LoopCounters(sides: [PoolNumbers(firstReplicas: [0], maxModelTokens: [100])]))
+        let exchange = Exchange(
+            connection: ServingHandler(frontEnd: front, routes: ExporterRoutes { _ in ByteBuffer() }), number: 1,
+            request: request, writer: request.writer(number: 1, createdSeconds: 5),
+            model: ServedModel(name: "m", maxModelTokens: 100), keepAlive: true, framing: .chunked,
+            requestIDHeader: nil, keyName: nil)
+        for id in 1...2 as ClosedRange<UInt64> { exchange.append(requestID: id, plan: plan, promptTokens: 1) }
+        exchange.produced(sequence: 0, outputTokens: 3)
+        _ = exchange.nextPiece(date: DateHeader(), allocator: ByteBufferAllocator())
+        #expect(!exchange.hasSomethingToWrite)
+        exchange.finished(sequence: 0, cachedTokens: 0)
+        #expect(exchange.hasSomethingToWrite)
+        let piece = String(buffer: exchange.nextPiece(date: DateHeader(), allocator: ByteBufferAllocator()))
+        #expect(piece.contains(#""index":0,"delta":{},"logprobs":null,"finish_reason":"length""#), "\(piece)")
+        #expect(!exchange.hasSomethingToWrite && !exchange.isOver)
     }
 
     @Test func maxTokensIsExactByDefault() throws {

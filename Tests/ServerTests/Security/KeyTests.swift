@@ -35,4 +35,19 @@ import Testing
         #expect(KeyRing.bearer("Basic abc") == nil)
         #expect(KeyRing.bearer(nil) == nil)
     }
+
+    /// Every byte of a digest counts: neither its beginning nor its end alone opens the door.
+    @Test func digestsThatAgreeInPartAreOfOtherKeys() {
+        let digest = SHA256.digest("sesame".utf8)
+        for index in 0..<32 {
+            var other = digest
+            other[index] ^= 1
+            var ring = KeyRing()
+            ring.add(digest: other, tenant: 1, name: "k")
+            #expect(ring.entry(forKey: "sesame") == nil, "byte \(index)")
+        }
+        var ring = KeyRing()
+        ring.add(digest: digest, tenant: 1, name: "k")
+        #expect(ring.entry(forKey: "sesame")?.name == "k")
+    }
 }
