@@ -37,8 +37,8 @@ public struct GroundTruth {
 
     let catalog: Catalog
     /// Host time of a step that the device waits for, seconds: what lies between two steps of a server and in no
-    /// operator's profile.
-    public var hostSeconds = 0.0
+    /// operator's profile. 0.1 ms brings the mean TPOT of both machines, which is 0.5 % short without it, within 0.1 %.
+    public var hostSeconds = 0.1e-3
     /// A request is admitted when blocks for its whole prompt are free, not only for its next chunk.
     public var reservesWholePrompts = true
     /// Decode batches run at the captured graph that holds them.

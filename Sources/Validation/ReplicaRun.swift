@@ -298,10 +298,11 @@ struct ReplicaRun {
         }
     }
 
-    /// How many requests a closed loop sends: guidellm as many as its time allows, llmperf eight waves.
+    /// How many requests a closed loop sends: guidellm as many as its time allows, llmperf eight waves, InferenceX ten for
+    /// each client.
     private static func requests(_ experiment: Experiment, clients: Int) -> Int {
         switch experiment.generator {
-        case .plain: min(4096, max(24, clients * 5))
+        case .plain: min(4096, max(24, clients * 10))
         case .guidellm: 4096
         case .llmperf: clients * 8
         }

@@ -68,6 +68,7 @@ public struct ValidationDocument {
             let held = target.summary(heldBack[.model] ?? [])
             text += Self.targetLine(target, fitted: target.summary(outcomes), heldBack: held) + "\n"
         }
+        text += heldBackTargets
         text += "\n## A real vLLM server, request by request\n\n"
         for replay in replays {
             text += "\(replay.name): \(replay.requests) requests, \(replay.kvBlocks) KV blocks.\n\n"
@@ -109,7 +110,9 @@ public struct ValidationDocument {
     }
 
     private static let replayNotes = """
-        Nothing is fitted here: the step table is the operator profile, and the limits are the run's. A preempted sequence finds its
+        The step table is the operator profile, and the limits are the run's. One value is fitted, on the mean TPOT of both machines:
+        0.1 ms of host time a step, which no operator's profile holds; without it TPOT is 0.5 % short on both, and the mean TTFT of
+        the RTX PRO 6000, which sums up 7 s of queueing, 2.7 %. A preempted sequence finds its
         own blocks again while they last, as vLLM's prefix cache lets it; without that the RTX 4090 run, which preempts much, is
         5 % slow. Attention over unequal contexts costs more than over equal ones of the same mean. The RTX PRO 6000 profile
         measured that and keeps a fitted share of the way from the mean context to the longest, on batches in which a share of
@@ -118,6 +121,22 @@ public struct ValidationDocument {
 
 
         """
+
+    /// The targets once more, with other things than models held back.
+    private var heldBackTargets: String {
+        let axes = LeaveOneOut.Axis.allCases.filter { heldBack[$0] != nil }
+        guard axes.count > 1 else { return "" }
+        var text = "\nThe same with each model, platform or source held back in turn:\n\n| what | fitted |"
+        text += axes.map { " without its \($0.rawValue) |" }.joined()
+        text += "\n|---|---|" + axes.map { _ in "---|" }.joined() + "\n"
+        for target in ValidationTarget.all {
+            func cell(_ found: [Validator.Outcome]) -> String {
+                target.summary(found).map { " \(ErrorTable.percent($0.medianAbsolute)) |" } ?? " no rows |"
+            }
+            text += "| \(target.name) |" + cell(outcomes) + axes.map { cell(heldBack[$0] ?? []) }.joined() + "\n"
+        }
+        return text
+    }
 
     static func short(_ value: Double) -> String { String(format: "%.4g", value) }
 
@@ -134,14 +153,18 @@ public struct ValidationDocument {
 
         ## How rows are read
 
-        - InferenceX draws prompt and output lengths from 80–100 % of nominal; they are simulated so (mean 0.9 × nominal).
+        - InferenceX draws prompt and output lengths from 80–100 % of nominal; they are simulated so (mean 0.9 × nominal). Its
+          recipes send ten requests for each client, keep an 8-bit cache beside 8- and 4-bit weights, and let the scheduler run
+          ahead of the device; MXFP4 experts are multiplied with MXFP8 activations on Blackwell and widened on Hopper.
         - `batch_size` of Neuron rows is the compiled batch: every decode step runs all slots. Live clients are `conc=` in the notes.
         - SDK tables before 2.18 count prompt and output tokens in their throughput; they are compared as total throughput.
         - llmperf's "inter-token latency" counts TTFT and queueing; it is compared as end-to-end time per output token, the mean over
           requests. Its collector waits for every open request before it sends again, so requests come in eight waves, and it makes
           its prompts one after another (0.15 s each), so a wave is staggered. It counts tokens with Llama 2's tokenizer, which needs
           1.24 tokens where one of 128,000 entries needs one (3.17 and 3.94 characters per token of English in Llama 3's report).
-          Series in which a loaded server takes less time per token than an idle one were counted otherwise and are refused.
+          Series in which a loaded server takes less time per token than an idle one were counted otherwise and are refused, and so
+          are their times to first token where requests queue for each other's lengths. It asks for a number of tokens in words, of
+          which Llama 3 writes 210 of 245: a server of one slot for its 70B model took 8.2 s for each request and counted 260.
         - guidellm 0.1: `synchronous` is one client, `asynchronous@R` evenly spaced arrivals, `throughput` a closed loop of 127 clients
           behind a balancer and of the compiled slots before a single server. A run lasts 120 s; requests open at its end are
           dropped, and rates are of the finished ones. Beyond 50 prompts in stock it makes them as slowly as llmperf. Its gaps are
@@ -153,13 +176,16 @@ public struct ValidationDocument {
           (1.5 ms until SDK 2.19, 0.5 ms in 2025) and a stall of running sequences after each prefill on servers of late 2024 (0.7 s)
           were chosen on these rows and are marked `assumed`.
         - What Hugging Face servers do under load is not fitted: steps are fitted on one request at a time, the rest follows.
-        - Graphs of mixtures compiled for more visits than experts (slots × active > experts) load all experts; the few of them that
-          were measured are predicted and not fitted.
+        - Graphs of mixtures compiled for more visits than experts (slots × active > experts) run every token through every expert;
+          the few of them that were measured are predicted and not fitted. Below that, each visit loads its expert by itself.
+        - Experts dealt to ranks cost what the fullest rank carries: tokens choose experts as if drawn, and ranks wait for each other.
+          Real conversations share experts more than random tokens do, so ML.ENERGY and InferenceX have each a spread of their own.
         - Servers that stop at an end-of-text token produce fewer tokens than asked for: where a run prints token and request rates,
           their ratio is the output length.
         - Static batches faster than peak arithmetic, or over in half of their steps, are refused as mislabelled.
         - ML.ENERGY publishes no prompt lengths: 150 tokens (chat), 250 (GPQA), 500 (fill in the middle) are assumed. Its median gap is a
-          decode step while fewer than half of the steps carry prompts.
+          decode step while fewer than half of the steps carry prompts; at n prompts a step it has n − ln 2 of them, for most
+          prompts are far shorter than their mean.
         - Its `TP1 EPn` on n GPUs is expert parallelism with tensor-parallel attention over the same n.
         - Contributed READMEs on Trainium2 run contiguous KV with context buckets of powers of two, unless a table over compiled
           lengths shows that they do not ("unbucketed").
@@ -169,6 +195,10 @@ public struct ValidationDocument {
           server, which means that clients were refused.
         - Rows marked suspect, power-capped GPUs without a published cap, encoder–decoder models and runs with speculation of
           unpublished acceptance are refused, and counted below.
+        - Unknown models, GPUs, formats, units and frameworks refuse their row with the reason, and no other row.
+
+        The form of the operators, what their values share, and the priors were chosen with these tables at hand. Held-back errors say
+        how well the values carry over to a model, platform or source that was not fitted; they do not make these rows unseen.
 
         """
 }
