@@ -74,7 +74,7 @@ extension Trainyard {
     static func parseArguments() throws -> any ParsableCommand {
         let arguments = CommandLine.arguments.dropFirst()
         if arguments.first == LoadCommand.configuration.commandName,
-            let load = try? LoadCommand.parseAsRoot(Array(arguments.dropFirst()))
+            let load = try? LoadCommand.parseAsRoot(Array(arguments.dropFirst())) as? LoadCommand
         {
             return load
         }

@@ -11,6 +11,7 @@ import Testing
     func everyCommandTakesTheCommonOptions(command: String) throws {
         let help = try Product.trainyard.run([command, "--help"])
         #expect(help.status == 0 && help.errors.isEmpty)
+        #expect(help.output.contains("USAGE: trainyard \(command) "), "\(help.output.prefix(400))")
         for option in ["--json <", "--seed <", "--threads <", "--quiet"] {
             #expect(help.output.contains(option), "\(command) \(option)")
         }

@@ -99,6 +99,7 @@ final class LoopFrontEnd {
             throw .unknownModel(request.model, known: settings.models.map(\.name))
         }
         for prompt in request.prompts { try check(prompt, of: request, limit: model.maxModelTokens) }
+        try checkEffort(of: request, model: model)
         let sequences = request.prompts.count * request.choices
         guard inFlight + sequences <= min(settings.limits.requestsPerLoop, 1 << Int(Self.slotBits)) else {
             counters.add(to: .requestsRefusedFull)
@@ -116,7 +117,6 @@ final class LoopFrontEnd {
                 message: "This key has \(settings.limits.streamsPerKey) requests in flight, which is its limit.",
                 type: "rate_limit_error", code: "streams_per_key", retryAfterSeconds: settings.retryAfterSeconds)
         }
-        let plans = try plans(for: request, model: model)
         exchangeCount += 1
         let answer = mixed(UInt64(number) << 48 ^ exchangeCount ^ UInt64(bitPattern: settings.startedSeconds) << 20)
         let writer = request.writer(number: answer, createdSeconds: date.seconds)
@@ -125,7 +125,7 @@ final class LoopFrontEnd {
             keepAlive: keepAlive,
             framing: framing,
             requestIDHeader: headers.requestID, trace: headers.trace, keyName: key?.name)
-        try submitAll(exchange, plans, headers: headers, tenant: key?.tenant ?? 0)
+        try submitAll(exchange, headers: headers, tenant: key?.tenant ?? 0)
         if let key { streamsByKey[key.name, default: 0] += 1 }
         openExchanges += 1
         if request.stream { counters.add(to: .requestsStreamed) }
@@ -142,43 +142,38 @@ final class LoopFrontEnd {
         }
     }
 
-    /// What is said in reply to each prompt, choice by choice.
-    /// - Throws: when working it out, or writing it in one go, would keep the loop from its streams for too long.
-    private func plans(for body: GenerationRequest, model: ServedModel) throws(APIError) -> [[ReplyPlan]] {
+    /// Refuses what would keep the loop from its streams for too long: looking for stop strings in its replies, or writing
+    /// them in one go.
+    private func checkEffort(of body: GenerationRequest, model: ServedModel) throws(APIError) {
         var tokens = 0
-        var searches = 0
-        var plans: [[ReplyPlan]] = []
         for prompt in body.prompts {
-            var choices: [ReplyPlan] = []
             for choice in 0..<body.choices {
-                let plan = ReplyPlan(
-                    request: body, prompt: prompt, choice: choice, contextLeft: model.maxModelTokens - prompt.tokens,
-                    rule: settings.lengths)
-                tokens += Int(plan.outputTokens)
-                if body.reply == .text { searches += Int(plan.outputTokens) * body.stop.count }
-                guard searches <= RequestLimits.stopSearches else {
-                    throw .invalid(
-                        "`stop` would be looked for in too long a reply: tokens times strings must not exceed "
-                            + "\(RequestLimits.stopSearches).", parameter: "stop")
-                }
-                choices.append(plan)
+                let seed = ReplyPlan.seed(request: body, prompt: prompt, choice: choice)
+                tokens += Int(
+                    settings.lengths.tokens(
+                        for: body, contextLeft: model.maxModelTokens - prompt.tokens, seed: seed
+                    ).count)
             }
-            plans.append(choices)
+        }
+        guard body.reply != .text || tokens * body.stop.count <= RequestLimits.stopSearches else {
+            throw .invalid(
+                "`stop` would be looked for in too long a reply: tokens times strings must not exceed "
+                    + "\(RequestLimits.stopSearches).", parameter: "stop")
         }
         guard body.stream || tokens <= RequestLimits.wholeReplyTokens else {
             throw .invalid(
                 "A reply of more than \(RequestLimits.wholeReplyTokens) tokens must be streamed.", parameter: "stream")
         }
-        return plans
     }
 
-    private func submitAll(
-        _ exchange: Exchange, _ plans: [[ReplyPlan]], headers: RequestHeaders, tenant: UInt16
-    ) throws(APIError) {
+    private func submitAll(_ exchange: Exchange, headers: RequestHeaders, tenant: UInt16) throws(APIError) {
         let body = exchange.request
-        for (prompt, choices) in zip(body.prompts, plans) {
+        for prompt in body.prompts {
             let blocks = prompt.blockHashes.isEmpty ? nil : PromptBlocks(prompt.blockHashes)
-            for (choice, plan) in choices.enumerated() {
+            for choice in 0..<body.choices {
+                let plan = ReplyPlan(
+                    request: body, prompt: prompt, choice: choice,
+                    contextLeft: exchange.model.maxModelTokens - prompt.tokens, rule: settings.lengths)
                 let slot = takeSlot()
                 let request = fleetRequest(
                     slot: slot, prompt: prompt, plan: plan, blocks: blocks, exchange: exchange, headers: headers,
@@ -367,44 +362,4 @@ final class LoopFrontEnd {
         for connection in connections.values { connection.close() }
         return open
     }
-}
-
-/// Hashes of one prompt's blocks, at an address that stays the same while a request points to them.
-final class PromptBlocks {
-    private let hashes: UnsafeMutablePointer<UInt64>
-    let count: Int
-    let first: UInt64
-
-    init(_ values: [UInt64]) {
-        count = values.count
-        first = values.first ?? 0
-        hashes = .allocate(capacity: max(1, count))
-        for (index, value) in values.enumerated() { (hashes + index).initialize(to: value) }
-    }
-
-    deinit { hashes.deallocate() }
-
-    func identity(tokensPerHash: Int32) -> PrefixIdentity {
-        PrefixIdentity(
-            blockHashes: UnsafePointer(hashes), blockHashCount: Int32(count), tokensPerHash: tokensPerHash, session: 0,
-            sessionTokens: 0, sharedHeadTokens: 0, sharedHead: 0)
-    }
-}
-
-/// One request that ended on one side, with what the ledger keeps of it.
-struct EndedRequest: Equatable {
-    var completion: Completion
-    var side: Side
-    var finish: FinishReason
-    var answer: UInt64
-    var maxOutputTokens: Int32
-    var firstBlockHash: UInt64
-    var blockCount: Int32
-}
-
-/// Wants to know of every request that ended, before its answer leaves (the ledger).
-protocol OutcomeRecorder: AnyObject {
-    /// Whether the ends of so many requests, in flight or to be admitted, are sure to be recorded.
-    func hasRoom(forRequests count: Int) -> Bool
-    func ended(_ request: EndedRequest)
 }

@@ -44,8 +44,8 @@ enum RequestLimits {
     static let embeddingNumbers = 1 << 22
     /// Tokens of a reply that is not streamed, over all its choices: it is written in one go.
     static let wholeReplyTokens = 1 << 22
-    /// Tokens times stop strings that one body may have looked through when it is admitted: while its event loop looks, the
-    /// loop's streams wait.
+    /// Tokens times stop strings that one body may have looked through when it is admitted: while its event loop looks,
+    /// the loop's streams wait.
     static let stopSearches = 1 << 22
 }
 

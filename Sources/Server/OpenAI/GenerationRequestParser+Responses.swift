@@ -108,4 +108,13 @@ extension GenerationRequestParser {
         default: try reader.skipValue()
         }
     }
+
+    /// What an embedding waits for is the end of the prefill, which is when a first token would come.
+    mutating func finishEmbedding() throws(APIError) {
+        request.maxTokens = 1
+        guard request.prompts.count * request.embedding.dimensions <= RequestLimits.embeddingNumbers else {
+            throw .invalid(
+                "Inputs times `dimensions` must not exceed \(RequestLimits.embeddingNumbers).", parameter: "dimensions")
+        }
+    }
 }

@@ -48,15 +48,7 @@ struct GenerationRequestParser {
         guard request.prompts.count * request.choices <= RequestLimits.sequences else {
             throw .invalid("Prompts times `n` must not exceed \(RequestLimits.sequences).", parameter: "n")
         }
-        // What an embedding waits for is the end of the prefill, which is when a first token would come.
-        if endpoint == .embeddings {
-            request.maxTokens = 1
-            guard request.prompts.count * request.embedding.dimensions <= RequestLimits.embeddingNumbers else {
-                throw .invalid(
-                    "Inputs times `dimensions` must not exceed \(RequestLimits.embeddingNumbers).",
-                    parameter: "dimensions")
-            }
-        }
+        if endpoint == .embeddings { try finishEmbedding() }
         if let maxTokens = request.maxTokens, request.minTokens > maxTokens {
             throw .invalid(
                 "`min_tokens` (\(request.minTokens)) exceeds `max_tokens` (\(maxTokens)).", parameter: "min_tokens")

@@ -66,10 +66,15 @@ struct ReplyPlan: Equatable, Sendable {
     /// Bytes of text that leave; fewer than the tokens' text only when a stop string cuts the last of them.
     var textBytes = Int.max
 
+    /// What choice `choice` of prompt `prompt` is drawn from.
+    static func seed(request: GenerationRequest, prompt: PromptMeasure, choice: Int) -> UInt64 {
+        let chosen = request.seed.map { UInt64(bitPattern: $0) } ?? 0
+        return mixed(prompt.digest ^ mixed(chosen ^ UInt64(choice) << 48))
+    }
+
     /// Decides choice `choice` of prompt `prompt`.
     init(request: GenerationRequest, prompt: PromptMeasure, choice: Int, contextLeft: Int32, rule: OutputLengthRule) {
-        let chosen = request.seed.map { UInt64(bitPattern: $0) } ?? 0
-        let seed = mixed(prompt.digest ^ mixed(chosen ^ UInt64(choice) << 48))
+        let seed = Self.seed(request: request, prompt: prompt, choice: choice)
         let (tokens, endsByItself) = rule.tokens(for: request, contextLeft: contextLeft, seed: seed)
         outputTokens = tokens
         fillerSeed = seed
