@@ -162,12 +162,25 @@ final class ServingHandler: ChannelInboundHandler {
             respond(refusal, head: request.head, keepAlive: false)
             return
         }
-        let path = request.head.uri.prefix { $0 != "?" }
+        let path = Self.path(of: request.head.uri)
         if routes.generates, let endpoint = GenerationEndpoint(path: path) {
             generate(endpoint, request)
         } else {
             plain(String(path), request)
         }
+    }
+
+    /// The path that a request's target names, without its query: of `/path`, and of `http://host/path`, which clients send
+    /// to proxies and every server has to understand (RFC 9112, section 3.2.2).
+    static func path(of target: String) -> Substring {
+        var rest = target[...]
+        for scheme in ["http://", "https://"] where rest.prefix(scheme.count).lowercased() == scheme {
+            rest = rest.dropFirst(scheme.count)
+            rest = rest[(rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex)...]
+            break
+        }
+        let path = rest.prefix { $0 != "?" }
+        return path.isEmpty ? "/" : path
     }
 
     private func plain(_ path: String, _ request: Incoming) {
@@ -202,7 +215,7 @@ final class ServingHandler: ChannelInboundHandler {
 
     private func generate(_ endpoint: GenerationEndpoint, _ request: Incoming) {
         guard request.head.method == .POST else {
-            respond(.methodNotAllowed(String(request.head.uri.prefix { $0 != "?" }), use: "POST"), head: request.head)
+            respond(.methodNotAllowed(String(Self.path(of: request.head.uri)), use: "POST"), head: request.head)
             return
         }
         do throws(APIError) {

@@ -97,6 +97,24 @@ import Testing
         #expect(error.map { "\($0)".contains("none.pem") } == true)
     }
 
+    @Test func targetsWithAHostNameTheSamePath() async throws {
+        for (target, path) in [
+            ("/health", "/health"), ("/v1/models?a=/b", "/v1/models"), ("http://h:80/health?x", "/health"),
+            ("HTTPS://h/a/b", "/a/b"), ("http://h", "/"), ("http://h?x=/y", "/"), ("*", "*"), ("//a", "//a"),
+        ] {
+            #expect(ServingHandler.path(of: target) == path, "\(target)")
+        }
+        try await withServer { server in
+            try await onThread {
+                let client = try SocketClient(port: server.port)
+                try client.request("GET", "http://127.0.0.1:\(server.port)/health")
+                #expect(try client.response().status == 200)
+                try client.request("POST", "http://127.0.0.1/v1/completions?x", body: Self.body)
+                #expect(try client.response().usage?["completion_tokens"] as? Int == 4)
+            }
+        }
+    }
+
     // MARK: Limits
 
     @Test func aHeaderThatIsTooLargeIs431() async throws {
