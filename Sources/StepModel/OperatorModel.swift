@@ -113,7 +113,8 @@ struct OperatorModel: Sendable {
         if expertArithmetic != WidthClass(expertPrecision) { work.widenedSeconds = work.memorySeconds }
         work.seconds = softMaximum(
             load.distinct * memoryEach / coefficients[.expertBandwidth(WidthClass(expertPrecision))],
-            load.visits * arithmeticEach / coefficients[.expertCompute(expertArithmetic)]
+            load.visits * arithmeticEach
+                / coefficients[isDense ? .matrixCompute(expertArithmetic) : .expertCompute(expertArithmetic)]
         )
         let visits = load.visits
         let traffic = visits * hidden * 2 * coefficients[.expertTokenTraffic] / device.bytesPerSecond

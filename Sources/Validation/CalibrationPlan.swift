@@ -74,7 +74,7 @@ enum CalibrationPlan {
         // run's model.
         for (coefficient, value, deviation) in [
             (Coefficient.powerFloor, 0.443, 0.1), (.powerMemory, 0.72, 0.3), (.powerCompute, 1.24, 0.15),
-            (.powerCap, 0.975, 0.02), (.energyScatter, 0.12, 0),
+            (.powerCap, 0.975, 0.02), (.powerWaiting, 0.443, 0.15), (.energyScatter, 0.12, 0),
         ] {
             values.append(
                 .init(

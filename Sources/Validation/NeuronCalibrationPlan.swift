@@ -133,8 +133,11 @@ extension CalibrationPlan {
                 free(.hostLogitSeconds, generation, 6e-9, 0.5),
                 free(.expertBandwidth16, generation, 0.5, 0.5, most: 1),
                 free(.expertLayerSeconds, generation, 60e-6, 0.8),
-                free(.expertVisitSeconds, generation, 4e-6, 0.7),
-                free(.expertPrefillTokenSeconds, generation, 3e-6, 1.0),
+                // One DMA transfer costs about 2 us before its first byte.
+                free(.expertVisitSeconds, generation, 2e-6, 0.5),
+                // Small experts cost their gathering, large ones their arithmetic.
+                free(.expertPrefillTokenSeconds, generation, 3e-6, 0.5),
+                free(.expertCompute16, generation, 0.05, 1.2, most: 0.9),
             ]
         }
         return Stage(
@@ -169,7 +172,10 @@ extension CalibrationPlan {
             + alike("inferentia2/tgi-neuron/neuron-2.19", "inferentia2/tgi-neuron", releases)
             + alike(
                 "trainium1", "inferentia2",
-                [(.expertBandwidth16, 0.3), (.expertLayerSeconds, 0.5), (.expertVisitSeconds, 0.3)])
+                [
+                    (.expertBandwidth16, 0.3), (.expertLayerSeconds, 0.5), (.expertVisitSeconds, 0.3),
+                    (.expertCompute16, 0.3),
+                ])
     }
 
     /// vLLM of optimum-neuron on Trainium2: the whole compiled context is read every step.

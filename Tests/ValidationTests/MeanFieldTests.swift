@@ -58,3 +58,21 @@ private func llama() -> Deployment {
     let second = try ReplicaRun.predict(loose, compiled: compiled, coefficients: coefficients)
     #expect(first != nil && first == second)
 }
+
+/// The median gap between tokens has no prompt in it until most steps carry one, and then fewer than the mean has.
+@Test func theMedianGapHasFewerPromptsThanTheMean() throws {
+    var deployment = Deployment(instance: "p5.48xlarge", model: "llama-3.1-8b", stack: .vllm)
+    deployment.maxSequences = 1024
+    let predictor = try StepPredictor(deployment)
+    func gap(running: Double) throws -> (median: Double, state: MeanField.State) {
+        let field = MeanField(predictor: predictor, prompt: 150, output: 400)
+        let measured = experiment(
+            deployment, load: .decodeOnly(running), quantity: .interTokenLatency, prompt: 150, output: 400)
+        return (try #require(field.predict(measured)), field.state(running: running))
+    }
+    // 0.5 and 2 prompts a step.
+    let few = try gap(running: 200)
+    #expect(few.median == few.state.decodeSeconds)
+    let many = try gap(running: 800)
+    #expect(many.median > many.state.decodeSeconds && many.median < many.state.meanStepSeconds)
+}
