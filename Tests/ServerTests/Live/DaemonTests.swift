@@ -324,7 +324,7 @@ import Yard
         #expect(before.1 == 16 && before.0.map(\.maxModelTokens) == [8192])
         try
             (RunningDaemon.fleets.components(separatedBy: "baseline:")[0]
-            .replacing("max_model_len: 8192", with: "max_model_len: 4096")
+            .replacing("max_model_len: 8192", with: "max_model_len: 4096\n        enable_prefix_caching: false")
             + "\nlisten: { serving: \"127.0.0.1:0\", admin: off }\nlimits: { body_bytes: 7000 }\n")
             .write(toFile: path, atomically: true, encoding: .utf8)
         await daemon.reload(parts)
