@@ -72,4 +72,14 @@ import Testing
         await ledger.stop()
         #expect(!FileManager.default.fileExists(atPath: place.path(0)), "an empty journal stays after a clean stop")
     }
+
+    /// Every request ends twice, on the fleet and on the baseline: there must be room for both before it is taken.
+    @Test func roomIsForBothEndsOfARequest() throws {
+        let path = NSTemporaryDirectory() + "trainyard-room-\(UUID().uuidString)"
+        let journal = try LedgerJournal(path: path, capacity: 64)
+        defer { journal.removeIfEmpty() }
+        let recorder = LoopLedger(journal: journal, run: 1)
+        #expect(recorder.hasRoom(forRequests: 32))
+        #expect(!recorder.hasRoom(forRequests: 33))
+    }
 }

@@ -106,6 +106,11 @@ import Testing
         #expect(plan.finish == .stop)
         let reply = try Self.wholeText(stopped, plan)
         #expect(!reply.contains(stop))
+        // `min_tokens` holds off stop strings too.
+        stopped.minTokens = Int32(first + 2)
+        let held = ReplyPlan(
+            request: stopped, prompt: request.prompts[0], choice: 0, contextLeft: 1000, rule: OutputLengthRule())
+        #expect(held.outputTokens == 200 && held.finish == .length)
         #expect(String(buffer: text).hasPrefix(reply))
     }
 
