@@ -44,7 +44,10 @@ struct AdminRoutes: Sendable {
                     status: 503, message: reason, type: "server_error", code: "not_ready", retryAfterSeconds: 1))
         }
         router.get("/v1/report") { _, _ in try await report() }
-        router.get("/v1/fleet") { _, _ in Self.json(String(buffer: control.document())) }
+        router.get("/v1/fleet") { request, _ in
+            if let refusal = refusal(of: request, changes: false) { return refusal }
+            return Self.json(String(buffer: control.document()))
+        }
         router.post("/v1/fleet/nodes/:node/:order") { request, context in
             try await order(
                 request, node: context.parameters.get("node") ?? "", order: context.parameters.get("order") ?? "")
@@ -93,8 +96,11 @@ struct AdminRoutes: Sendable {
         return Self.json(try ReportJSON.text(fleet.report))
     }
 
-    private func order(_ request: Request, node: String, order: String) async throws -> Response {
+    /// The answer to a request without the admin key, nil for one that has it. While no key is configured everyone who
+    /// reaches the listener may read, and nobody may change.
+    private func refusal(of request: Request, changes: Bool) -> Response? {
         guard let adminKeyDigest else {
+            guard changes else { return nil }
             return Self.error(
                 APIError(
                     status: 403,
@@ -109,6 +115,11 @@ struct AdminRoutes: Sendable {
                     status: 401, message: "The admin key is needed: `Authorization: Bearer KEY`.",
                     code: "invalid_api_key"))
         }
+        return nil
+    }
+
+    private func order(_ request: Request, node: String, order: String) async throws -> Response {
+        if let refusal = refusal(of: request, changes: true) { return refusal }
         switch await control.order(order, node: node) {
         case .success(let replicas):
             var body = ByteBuffer()

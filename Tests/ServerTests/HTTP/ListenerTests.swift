@@ -160,7 +160,7 @@ import Testing
             change: {
                 $0.limits.streamsPerKey = 1
                 $0.retryAfterSeconds = 3
-                for name in ["a", "b"] { $0.keys.add(digest: SHA256.digest(name.utf8), tenant: 1, name: name) }
+                for name in ["a", "b"] { $0.keys.add(digest: KeyRing.digest(ofKey: name), tenant: 1, name: name) }
             }
         ) { server in
             try await onThread {

@@ -246,7 +246,7 @@ import Workload
     }
 
     @Test func keysAreNeededWhenConfigured() async throws {
-        try await withServer(change: { $0.keys.add(digest: SHA256.digest("sesame".utf8), tenant: 3, name: "k") }) {
+        try await withServer(change: { $0.keys.add(digest: KeyRing.digest(ofKey: "sesame"), tenant: 3, name: "k") }) {
             server in
             try await onThread {
                 let client = try SocketClient(port: server.port)

@@ -204,10 +204,11 @@ import Yard
     }
 
     @Test func nodesDrainFailAndRestore() async throws {
-        let key = SHA256.digest("admin".utf8).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+        let key = KeyTests.hexadecimal(KeyRing.digest(ofKey: "admin"))
         try await withDaemon("admin_key_sha256: \(key)") { daemon in
             let node = "/v1/fleet/nodes/llama8b-0"
             #expect(try await daemon.get("\(node)/drain", method: "POST").status == 401)
+            #expect(try await daemon.get("/v1/fleet").status == 401)
             let headers = ["Authorization": "Bearer admin", "Content-Length": "0"]
             #expect(try await daemon.get("\(node)/explode", method: "POST", headers: headers).status == 404)
             #expect(
@@ -215,7 +216,7 @@ import Yard
             for (order, state) in [("drain", "drained"), ("restore", "ready"), ("fail", "failed")] {
                 #expect(try await daemon.get("\(node)/\(order)", method: "POST", headers: headers).status == 200)
                 try await eventually("the node is \(state)") {
-                    let fleet = try await daemon.get("/v1/fleet").json?["fleet"] as? [String: Any]
+                    let fleet = try await daemon.get("/v1/fleet", headers: headers).json?["fleet"] as? [String: Any]
                     return (fleet?["nodes"] as? [[String: Any]])?.first?["state"] as? String == state
                 }
             }
