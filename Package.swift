@@ -80,7 +80,8 @@ let rooms: [[Target]] = [
         [
             "Fleet", "Ledger", "Report", "Yard", "Engine", "StepModel", "Workload", "Catalog", "WaitFree",
             "HostTopology",
-            "CHost", crypto, hummingbird, logging, nioCore, nioHTTP1, nioPosix, nioSSL, serviceLifecycle, unixSignals, yams,
+            "CHost", crypto, hummingbird, logging, nioCore, nioHTTP1, nioPosix, nioSSL, serviceLifecycle, unixSignals,
+            yams,
         ]
     ),
     room("Validation", ["CZlib", "Engine", "StepModel", "Workload", "Catalog", "Spelling"]),
