@@ -137,6 +137,8 @@ public struct Simulation {
         var reading = ReadingCounts()
         for frontEnd in frontEnds { reading.add(frontEnd.reading) }
         let lastArrival = frontEnds.map(\.lastArrivalNanoseconds).max() ?? 0
+        let waiting = outcome.tally.queue.meanSeconds ?? 0
+        let whole = outcome.tally.e2e.meanSeconds ?? 0
         let typical = Int64((outcome.tally.e2e.percentilesSeconds([0.5])?.first ?? 0) * 1e9)
         return SimulationResult(
             tally: outcome.tally, usage: usage, counters: counters,
@@ -144,6 +146,7 @@ public struct Simulation {
             lastArrivalNanoseconds: lastArrival,
             stability: outcome.backlog.verdict(
                 lastArrival: lastArrival, end: outcome.endNanoseconds, typicalLatencyNanoseconds: typical,
+                waitingShare: whole > 0 ? waiting / whole : 0,
                 turnedAway: counters.refusedForRoom > 0),
             cells: cells.count, windows: outcome.windows,
             decisions: options.decisionRecords > 0 ? cells.map { $0.cell.recorder?.take() ?? DecisionLog() } : [],

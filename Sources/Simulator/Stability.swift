@@ -39,9 +39,14 @@ struct BacklogMonitor {
     /// Judges the arrival period (0 to the last arrival).
     ///
     /// Overloaded: requests were turned away for lack of room, or the mean backlog rises from each fifth of the period
-    /// to the next, is in the last more than twice that of the second, and took over 5 % of the period to drain.
+    /// to the next, is in the last more than twice that of the second, took over 5 % of the period to drain, and
+    /// requests waited: without that, an empty fleet was only filling up.
     /// Backlogged: it took over 5 % of the period, and more than ten times a typical request, to drain.
-    func verdict(lastArrival: Int64, end: Int64, typicalLatencyNanoseconds: Int64, turnedAway: Bool) -> Stability {
+    ///
+    /// - Parameter waitingShare: of the time that requests spent in the fleet, the part before their first step.
+    func verdict(
+        lastArrival: Int64, end: Int64, typicalLatencyNanoseconds: Int64, waitingShare: Double, turnedAway: Bool
+    ) -> Stability {
         if turnedAway { return .overloaded }
         let drain = end - lastArrival
         let slow = drain > lastArrival / 20 && drain > 10 * typicalLatencyNanoseconds
@@ -52,7 +57,7 @@ struct BacklogMonitor {
             return Double(part.reduce(0, +)) / Double(part.count)
         }
         let rises = zip(fifths, fifths.dropFirst()).allSatisfy { $0 < $1 } && fifths[4] > 2 * fifths[1]
-        if rises && drain > lastArrival / 20 { return .overloaded }
+        if rises && drain > lastArrival / 20 && waitingShare > 0.1 { return .overloaded }
         return slow ? .backlogged : .stable
     }
 }

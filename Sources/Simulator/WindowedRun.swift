@@ -82,6 +82,8 @@ final class WindowedRun: @unchecked Sendable {
     }
 
     private func runWindow(from start: Int64, until end: Int64, alone: Bool) throws {
+        // What is judged is the backlog while requests come: samples of a long drain would thin those.
+        let arriving = frontEnds.contains { $0.nextNanoseconds < end }
         pool.forEach(frontEnds.count, alone: alone) { [self] number, _ in
             frontEnds[number].fillWindow(from: start, until: end, board: board)
         }
@@ -92,7 +94,7 @@ final class WindowedRun: @unchecked Sendable {
                 frontEnd.ended(completion, wasAdmitted: false, at: completion.arrivalNanoseconds, earliest: end)
             }
         }
-        if backlog.isDue(at: start) {
+        if arriving, backlog.isDue(at: start) {
             backlog.sample(cells.reduce(0) { $0 + $1.cell.load.outstandingTokens }, at: start)
         }
         for cell in cells where cell.nextOrderNanoseconds < end {

@@ -15,6 +15,14 @@ import Yard
     private static let table = SimulationFixture.table(
         maxTokens: 4096, maxSequences: 1, perStep: 0, perToken: 1_000_000)
 
+    private enum Service {
+        case fixed, exponential, shortOrLong
+    }
+
+    /// Fifteen of sixteen requests are short and one is long; the mean is `meanTokens`.
+    private static let shortTokens: Int32 = 64
+    private static let longTokens: Int32 = 3136
+
     private func cell(servers: Int) -> CellConfiguration {
         var configuration = CellConfiguration(pools: [
             CellPool(
@@ -29,16 +37,16 @@ import Yard
 
     /// Mean wait in units of the mean service time, with its standard error from the means of 20 batches.
     private func simulatedWait(
-        servers: Int, utilisation: Double, requests: Int, exponential: Bool
+        servers: Int, utilisation: Double, requests: Int, service: Service
     ) throws -> (mean: Double, error: Double, served: Int64) {
-        let mean = exponential ? 1 / (1 - exp(-1 / Self.meanTokens)) : Self.meanTokens
+        let mean = service == .exponential ? 1 / (1 - exp(-1 / Self.meanTokens)) : Self.meanTokens
         let rate = utilisation * Double(servers) / (mean * 1e-6)
         let source = SeededSource(seed: 77, requestsPerSecond: rate, count: requests) { dice in
-            (
-                exponential
-                    ? Int32(min(4096, max(1, (dice.exponential() * Self.meanTokens).rounded(.up))))
-                    : Int32(Self.meanTokens), 1
-            )
+            switch service {
+            case .fixed: (Int32(Self.meanTokens), 1)
+            case .exponential: (Int32(min(4096, max(1, (dice.exponential() * Self.meanTokens).rounded(.up)))), 1)
+            case .shortOrLong: (dice.next(below: 16) < 15 ? Self.shortTokens : Self.longTokens, 1)
+            }
         }
         var options = SimulationOptions()
         options.keepsCompletions = true
@@ -65,7 +73,7 @@ import Yard
     ])
     func exponentialService(servers: Int, utilisation: Double, requests: Int) throws {
         let simulated = try simulatedWait(
-            servers: servers, utilisation: utilisation, requests: requests, exponential: true)
+            servers: servers, utilisation: utilisation, requests: requests, service: .exponential)
         let theory =
             erlangC(servers: servers, load: utilisation * Double(servers)) / (Double(servers) * (1 - utilisation))
         #expect(simulated.served == Int64(requests))
@@ -75,9 +83,24 @@ import Yard
         #expect(simulated.error < 0.25 * theory, "the run is too short to tell: \(simulated)")
     }
 
+    /// M/G/1, by Pollaczek and Khinchine: the wait grows with the second moment of the service time, not with its mean.
+    @Test(arguments: [(0.3, 60_000), (0.6, 100_000), (0.8, 200_000)])
+    func mixedService(utilisation: Double, requests: Int) throws {
+        let simulated = try simulatedWait(servers: 1, utilisation: utilisation, requests: requests, service: .shortOrLong)
+        let (short, long) = (Double(Self.shortTokens), Double(Self.longTokens))
+        #expect((15 * short + long) / 16 == Self.meanTokens)
+        let secondMoment = (15 * short * short + long * long) / 16 / (Self.meanTokens * Self.meanTokens)
+        let theory = utilisation * secondMoment / (2 * (1 - utilisation))
+        #expect(
+            abs(simulated.mean - theory) < 4 * simulated.error + 0.002 * theory,
+            "M/G/1 at \(utilisation): simulated \(simulated.mean) ± \(simulated.error), theory \(theory)")
+        #expect(simulated.error < 0.25 * theory, "the run is too short to tell: \(simulated)")
+    }
+
     /// M/D/1: half of M/M/1's wait.
-    @Test(arguments: [(0.5, 30_000), (0.9, 80_000)]) func fixedService(utilisation: Double, requests: Int) throws {
-        let simulated = try simulatedWait(servers: 1, utilisation: utilisation, requests: requests, exponential: false)
+    @Test(arguments: [(0.3, 30_000), (0.5, 30_000), (0.9, 80_000), (0.95, 160_000)])
+    func fixedService(utilisation: Double, requests: Int) throws {
+        let simulated = try simulatedWait(servers: 1, utilisation: utilisation, requests: requests, service: .fixed)
         let theory = utilisation / (2 * (1 - utilisation))
         #expect(
             abs(simulated.mean - theory) < 4 * simulated.error + 0.002 * theory,

@@ -179,10 +179,10 @@ import Yard
     @Test func stabilityIsJudged() throws {
         // 8 replicas of 8 sequences; about 30 output tokens of 1.1 ms and 200 prompt tokens of 10 µs: some 1,500
         // requests/s.
-        func stability(_ rate: Double, count: Int, room: Int = .max) throws -> Stability {
+        func stability(_ rate: Double, count: Int, cells: Int = 1, room: Int = .max) throws -> Stability {
             let source = SeededSource(seed: 3, requestsPerSecond: rate, count: count)
             return try Simulation(
-                cells: SimulationFixture.cells(1, replicas: 8) { $0.waitingRoom.maxWaitingRequests = room },
+                cells: SimulationFixture.cells(cells, replicas: 8) { $0.waitingRoom.maxWaitingRequests = room },
                 sources: [source],
                 options: SimulationOptions()
             ).run().stability
@@ -190,6 +190,11 @@ import Yard
         #expect(try stability(400, count: 8000) == .stable)
         #expect(try stability(6000, count: 30_000) == .overloaded)
         #expect(try stability(6000, count: 3000, room: 10) == .overloaded)
+        #expect(try stability(400, count: 8000, cells: 4) == .stable)
+        // A hundred times what four cells can do: the drain, fifty times as long as the arrivals, hides nothing.
+        #expect(try stability(150_000, count: 30_000, cells: 4) == .overloaded)
+        // So short that the fleet only fills up: whether it could go on like that cannot be told.
+        #expect(try stability(1000, count: 40) != .overloaded)
     }
 
     /// Replicas fail and come back: everything still ends once, on any number of threads.
