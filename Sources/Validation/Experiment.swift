@@ -71,6 +71,8 @@ public struct Experiment: Sendable {
     public var group: String
     /// Usable for fitting: not suspect, not a single-row source of low quality.
     public var isCalibration: Bool
+    /// Output throughput is that of decoding: the time to the first token is not in it.
+    public var countsDecodingOnly = false
     /// The source prints medians rather than means.
     public var reportsMedian = false
     /// Routed experts; recurrent layers (linear attention, state space).

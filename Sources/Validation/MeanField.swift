@@ -150,8 +150,7 @@ struct MeanField {
         case .ttft, .prefill: return prefill.seconds
         case .endToEnd: return total
         case .outputThroughput:
-            // A row without a time to first token measures decoding alone.
-            return experiment.row.outputTokens == nil ? batch / decode.seconds : batch * output / total
+            return experiment.countsDecodingOnly ? batch / decode.seconds : batch * output / total
         case .requestSpeed: return output / total
         case .requestThroughput: return batch / total
         case .totalThroughput: return batch * (prompt + output) / total

@@ -189,6 +189,8 @@ public struct ValidationDocument {
         - Its `TP1 EPn` on n GPUs is expert parallelism with tensor-parallel attention over the same n.
         - Contributed READMEs on Trainium2 run contiguous KV with context buckets of powers of two, unless a table over compiled
           lengths shows that they do not ("unbucketed").
+        - A throughput that is the batch over the row's own TPOT (to 2 %), although its TTFT is over 5 % of the rest, is that of
+          decoding alone, and so is one without an output length.
         - Contributed profiles of March 2026 are untuned ports; they are fitted apart and say little about a tuned model.
         - MLPerf wall power of language models takes the chips as saturated at their cap (500 W in the MaxQ runs).
         - InferenceX rows at 512 clients and more are predicted but not fitted: some are faster than 64 clients on the same

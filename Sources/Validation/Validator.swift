@@ -38,6 +38,7 @@ public struct Validator {
             case .failure(let reason): refusals.append(Refusal(row: row, reason: reason.text))
             }
         }
+        Self.markDecodeRates(&experiments)
         return (experiments, refusals)
     }
 
@@ -61,6 +62,35 @@ public struct Validator {
             if let each = requests[key], each > 0.1, rate > 0 { lengths[key] = rate / each }
         }
         return lengths
+    }
+
+    /// Rows of one run and one request shape differ in the metric only.
+    private static func requestKey(_ row: MeasuredRow) -> [String] {
+        runKey(row) + [row.software, row.inputTokens.map { "\($0)" } ?? "", row.outputTokens.map { "\($0)" } ?? ""]
+    }
+
+    /// Marks the throughputs of static batches that leave the time to the first token out: of rows that print no output
+    /// length, and where the batch over the row's own time per token gives the throughput to 2 %, although the time to
+    /// the first token is over 5 % of the rest.
+    private static func markDecodeRates(_ experiments: inout [Experiment]) {
+        var runs: [[String]: [Experiment.Quantity: Double]] = [:]
+        for experiment in experiments {
+            runs[requestKey(experiment.row), default: [:]][experiment.quantity] = experiment.measured
+        }
+        for index in experiments.indices where experiments[index].quantity == .outputThroughput {
+            guard case .staticBatch(let batch) = experiments[index].load else { continue }
+            let run = runs[requestKey(experiments[index].row)] ?? [:]
+            if experiments[index].row.outputTokens == nil {
+                experiments[index].countsDecodingOnly = true
+            } else if let each = run[.tpot], let first = run[.ttft],
+                abs(experiments[index].measured * each / Double(batch) - 1) < 0.02,
+                first > 0.05 * (experiments[index].outputTokens - 1) * each
+            {
+                experiments[index].countsDecodingOnly = true
+                experiments[index].remarks.append(
+                    "the throughput is that of decoding: the batch over the row's own TPOT")
+            }
+        }
     }
 
     /// Rows of one series of llmperf differ in metric and concurrency only.

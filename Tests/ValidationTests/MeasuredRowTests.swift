@@ -87,3 +87,29 @@ private func neuronRow(
     }
     #expect(reason.text == "suspect: batch mislabelled")
 }
+
+/// READMEs print as throughput what decoding alone does, or what the whole request does; the row's other figures tell.
+@Test(arguments: [(250.0, true), (252.0, true), (190.0, false)]) func throughputsOfDecodingAreKnown(
+    throughput: Double, isDecoding: Bool
+) {
+    func row(_ metric: String, _ value: Double, _ unit: String) -> MeasuredRow {
+        var row = neuronRow(
+            metric: metric, notes: "kind=contrib_readme", batch: "1", source: "contrib/models/README.md")
+        (row.hardware, row.inputTokens, row.outputTokens) = ("trn2.48xlarge", 256, 64)
+        (row.value, row.unit) = (value, unit)
+        return row
+    }
+    let rows = [row("ttft", 42, "ms"), row("tpot", 4, "ms"), row("output_throughput", throughput, "tok/s")]
+    func marks(_ rows: [MeasuredRow]) -> [Bool] {
+        Validator(catalog: .builtIn).experiments(rows).experiments.map(\.countsDecodingOnly)
+    }
+    #expect(marks(rows) == [false, false, isDecoding])
+    // Another request shape's figures say nothing about it.
+    var other = rows
+    other[2].inputTokens = 512
+    #expect(marks(other) == [false, false, false])
+    // Where the first token takes next to no time, both mean the same and the plain reading stays.
+    var quick = rows
+    quick[0].value = 4
+    #expect(marks(quick) == [false, false, false])
+}
