@@ -96,7 +96,8 @@ extension LoadWorker {
         if ticket.dispatched < 0 { ticket.dispatched = now() }
         let cancels =
             configuration.streams && configuration.cancelledShare > 0 && random.unit() < configuration.cancelledShare
-        if ticket.attempts == 1, ticket.intended >= configuration.warmupNanoseconds {
+        if !ticket.isCounted, ticket.intended >= configuration.warmupNanoseconds {
+            ticket.isCounted = true
             let second = measurements.second(at: ticket.dispatched)
             measurements.seconds[second].sent += 1
         }

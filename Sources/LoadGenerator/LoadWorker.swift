@@ -16,6 +16,8 @@ struct RequestTicket {
     /// When the first attempt began; -1 before it.
     var dispatched: Int64 = -1
     var attempts: UInt8 = 0
+    /// It is among the requests that count as sent.
+    var isCounted = false
     /// A kept connection died under it, and it was sent again on a fresh one.
     var wasStale = false
     /// How often a connection went away without having taken it (HTTP/2's GOAWAY), and it was sent again on another.

@@ -66,6 +66,11 @@ final class MultiplexedConnection: PollHandler {
     /// Sends a request, now or when the server has said that it may. There must be room for it.
     func take(_ ticket: RequestTicket) {
         guard phase == .open else { return waiting.append(ticket) }
+        guard session.canOpen else {
+            // The server has changed its mind, which is not looked at yet.
+            noteRoom()
+            return worker.sendAgain(ticket)
+        }
         open(ticket)
         sendOutput()
     }
@@ -90,11 +95,12 @@ final class MultiplexedConnection: PollHandler {
 
     func close() {
         guard phase != .closed else { return }
-        // The last word: which streams are given up, or what was wrong.
-        isReceiving = false
-        sendOutput()
-        guard phase != .closed else { return }
+        let isConnected = phase != .connecting
         phase = .closed
+        if isConnected, let last = try? takeOutput(), !last.isEmpty {
+            // The last word: which streams are given up, or what was wrong.
+            unsent.send(last[...], on: descriptor, of: worker.loop)
+        }
         unsent.drop()
         worker.loop.close(descriptor)
         siblings.remove(self)
@@ -169,21 +175,25 @@ final class MultiplexedConnection: PollHandler {
     }
 
     /// Sends what HTTP/2 and TLS want sent.
-    func sendOutput() {
+    private func sendOutput() {
         guard phase == .greeting || phase == .open, !isReceiving else { return }
-        var output = session.takeOutput()
-        if let secure {
-            if !output.isEmpty { secure.send(output[...]) }
-            output = []
-            do {
-                try secure.takeOutput(into: &output)
-            } catch {
-                return connectionEnded("\(error)")
-            }
+        do {
+            let output = try takeOutput()
+            guard !output.isEmpty else { return }
+            unsent.send(output[...], on: descriptor, of: worker.loop)
+            session.isHeldBack = !unsent.isEmpty
+        } catch {
+            connectionEnded("\(error)")
         }
-        guard !output.isEmpty else { return }
-        unsent.send(output[...], on: descriptor, of: worker.loop)
-        session.isHeldBack = !unsent.isEmpty
+    }
+
+    private func takeOutput() throws -> [UInt8] {
+        var output = session.takeOutput()
+        guard let secure else { return output }
+        if !output.isEmpty { secure.send(output[...]) }
+        output = []
+        try secure.takeOutput(into: &output)
+        return output
     }
 
     // MARK: the end

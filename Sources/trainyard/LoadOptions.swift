@@ -186,8 +186,8 @@ struct LoadClientOptions: ParsableArguments {
     @Option(help: "Most connections at once.")
     var connections = 16_384
 
-    @Option(help: "Most streams at once on a connection (--http2), where the server allows more.")
-    var streamsPerConnection = 1_000
+    @Option(help: "Most streams at once on a connection (--http2), where the server allows more. Default: 1000.")
+    var streamsPerConnection: Int?
 
     @Option(help: "Longest time for one answer, such as 600s or 5s.")
     var timeout = "600s"
@@ -221,8 +221,12 @@ struct LoadClientOptions: ParsableArguments {
         guard (1...1_000_000).contains(connections) else {
             throw LoadError("--connections takes 1 to 1000000, not \(connections)")
         }
-        guard (1...1_000_000).contains(streamsPerConnection) else {
-            throw LoadError("--streams-per-connection takes 1 to 1000000, not \(streamsPerConnection)")
+        if let streamsPerConnection {
+            guard configuration.target.usesHTTP2 else { throw LoadError("--streams-per-connection goes with --http2") }
+            guard (1...1_000_000).contains(streamsPerConnection) else {
+                throw LoadError("--streams-per-connection takes 1 to 1000000, not \(streamsPerConnection)")
+            }
+            configuration.largestStreamCount = streamsPerConnection
         }
         guard (0...20).contains(retries) else { throw LoadError("--retries takes 0 to 20, not \(retries)") }
         guard (0...1).contains(cancel), (1...1_000_000).contains(cancelAfter) else {
@@ -238,7 +242,6 @@ struct LoadClientOptions: ParsableArguments {
         configuration.usesKernelTime = timestamps == "kernel"
         configuration.threads = threads
         configuration.largestConnectionCount = max(connections, threads)
-        configuration.largestStreamCount = streamsPerConnection
         configuration.requestTimeoutNanoseconds = limit
         configuration.retry = RetryPolicy(retries: retries)
         configuration.cancelledShare = cancel
