@@ -198,4 +198,41 @@ import Workload
         #expect(measured.completed == 3 && measured.retries == 3, "\(measured.statuses)")
         try await server.stop()
     }
+
+    /// Whatever comes, every request ends and is counted once.
+    @Test(arguments: 1...40 as ClosedRange<UInt64>)
+    func everyRequestIsCountedWhateverComes(seed: UInt64) async throws {
+        var random = RandomStream(seed: seed)
+        var answer: [UInt8] = []
+        for stream in [1, 3, 5] as [UInt32] {
+            answer += RawFrame.headers(stream: stream) + RawFrame.data(Self.event, stream: stream)
+            answer += RawFrame.data("data: [DONE]\n\n", stream: stream, ends: true)
+        }
+        for _ in 0..<random.below(5) {
+            answer[Int(random.below(UInt64(answer.count)))] = UInt8(truncatingIfNeeded: random.next())
+        }
+        answer.removeLast(Int(random.below(UInt64(answer.count / 3))))
+        let server = try await FrameServer(greeting: RawFrame.settings, answer: answer, closes: random.below(2) == 0)
+        let measured = try await runMultiplexed("arrivals=at-once&limit=3", at: server.url) {
+            $0.requestTimeoutNanoseconds = 200_000_000
+        }.measurements
+        #expect(measured.total == 3, "seed \(seed): \(measured.statuses)")
+        try await server.stop()
+    }
+
+    /// A server may answer before it has seen the whole request; what is left of that is not sent.
+    @Test func anAnswerBeforeTheEndOfTheRequestCounts() async throws {
+        let noWindow = RawFrame.frame(type: 4, stream: 0, [0, 4, 0, 0, 0, 0])
+        let server = try await FrameServer(
+            greeting: noWindow,
+            answer: RawFrame.headers() + RawFrame.data("\(Self.event)data: [DONE]\n\n", ends: true), waitsForBody: false
+        )
+        let measured = try await runMultiplexed("arrivals=at-once&limit=1", at: server.url).measurements
+        #expect(measured.completed == 1, "\(measured.statuses) \(measured.firstFailures)")
+        for _ in 0..<100 where !server.received.types.withLock({ $0.contains(3) }) {
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        #expect(server.received.types.withLock { $0.contains(3) && !$0.contains(0) }, "the stream is given up")
+        try await server.stop()
+    }
 }

@@ -4,6 +4,7 @@
 
 import NIOCore
 import NIOPosix
+import Synchronization
 
 /// Frames of HTTP/2 as bytes, right ones and wrong ones.
 enum RawFrame {
@@ -31,17 +32,26 @@ enum RawFrame {
     }
 }
 
+/// Types of the frames that the latest client has sent, in order.
+final class ReceivedFrames: Sendable {
+    let types = Mutex<[UInt8]>([])
+}
+
 /// Sends `greeting` to whoever connects, and `answer` when the first request is complete; then it may hang up.
 final class FrameServer: Sendable {
     let port: Int
+    let received = ReceivedFrames()
     private let channel: any Channel
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
-    init(greeting: [UInt8], answer: [UInt8] = [], closes: Bool = false) async throws {
+    /// - Parameter waitsForBody: whether a request is complete with its body, or with its head already.
+    init(greeting: [UInt8], answer: [UInt8] = [], closes: Bool = false, waitsForBody: Bool = true) async throws {
+        let received = received
         channel = try await ServerBootstrap(group: group)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(FrameServerHandler(greeting, answer, closes))
+                    try channel.pipeline.syncOperations.addHandler(
+                        FrameServerHandler(greeting, answer, closes, lastOfRequest: waitsForBody ? 0 : 1, received))
                 }
             }
             .bind(host: "127.0.0.1", port: 0).get()
@@ -67,10 +77,19 @@ private final class FrameServerHandler: ChannelInboundHandler {
     private var hasGreeted = false
     private var hasAnswered = false
 
-    init(_ greeting: [UInt8], _ answer: [UInt8], _ closes: Bool) {
+    /// The type of frame that makes a request complete.
+    private let lastOfRequest: UInt8
+    private let frames: ReceivedFrames
+
+    init(
+        _ greeting: [UInt8], _ answer: [UInt8], _ closes: Bool, lastOfRequest: UInt8,
+        _ frames: ReceivedFrames
+    ) {
         self.greeting = greeting
         self.answer = answer
         self.closes = closes
+        self.lastOfRequest = lastOfRequest
+        self.frames = frames
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -80,23 +99,25 @@ private final class FrameServerHandler: ChannelInboundHandler {
             write(context, greeting)
             if answer.isEmpty, closes { return context.close(promise: nil) }
         }
-        guard !hasAnswered, !answer.isEmpty, hasRequest else { return }
+        let types = frameTypes
+        frames.types.withLock { $0 = types }
+        guard !hasAnswered, !answer.isEmpty, types.contains(lastOfRequest) else { return }
         hasAnswered = true
         write(context, answer)
         if closes { context.close(promise: nil) }
     }
 
-    /// Whether a stream has been ended by the client: behind its preface come frames, one of them with END_STREAM.
-    private var hasRequest: Bool {
+    /// Types of the whole frames behind the client's preface.
+    private var frameTypes: [UInt8] {
+        var types: [UInt8] = []
         var position = 24
         while position + 9 <= received.count {
             let length = Int(received[position]) << 16 | Int(received[position + 1]) << 8 | Int(received[position + 2])
-            if received[position + 3] == 0, received[position + 4] & 1 == 1 {
-                return position + 9 + length <= received.count
-            }
+            guard position + 9 + length <= received.count else { break }
+            types.append(received[position + 3])
             position += 9 + length
         }
-        return false
+        return types
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
