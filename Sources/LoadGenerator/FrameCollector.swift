@@ -13,6 +13,8 @@ final class FrameCollector: ChannelInboundHandler, NIOHTTP2FrameDelegate {
     typealias InboundIn = HTTP2Frame
     typealias OutboundOut = HTTP2Frame
 
+    /// Bytes that the server may send ahead, on a stream and on the connection.
+    let window: Int
     var events: CircularBuffer<MultiplexedEvent> = CircularBuffer(initialCapacity: 16)
     /// Streams on which either side may still send.
     var openStreams: Set<Int32> = []
@@ -23,6 +25,8 @@ final class FrameCollector: ChannelInboundHandler, NIOHTTP2FrameDelegate {
     private(set) var isBroken = false
     /// The stream that the handler has reset because of a fault which it is about to tell.
     private var faultyStream: Int32?
+
+    init(window: Int) { self.window = window }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let frame = unwrapInboundIn(data)
@@ -54,9 +58,9 @@ final class FrameCollector: ChannelInboundHandler, NIOHTTP2FrameDelegate {
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if let event = event as? NIOHTTP2WindowUpdatedEvent {
-            guard let left = event.inboundWindowSize, left < MultiplexedSession.window / 2, !isBroken else { return }
+            guard let left = event.inboundWindowSize, left < window / 2, !isBroken else { return }
             // The connection's window begins small and is told of before this client's greeting has widened it.
-            let more = MultiplexedSession.window - left
+            let more = window - left
             let frame = HTTP2Frame(streamID: event.streamID, payload: .windowUpdate(windowSizeIncrement: more))
             context.writeAndFlush(wrapOutboundOut(frame), promise: nil)
         } else if let event = event as? StreamClosedEvent {

@@ -35,23 +35,26 @@ final class MultiplexedSession {
     static let customaryStreamCount = 100
     /// Bytes that the server may send ahead, on a stream and on the connection. All that comes is taken in at once, so
     /// the window only has to be wide enough never to hold it up; h2load uses the same.
-    static let window = 1 << 30 - 1
+    static let customaryWindow = 1 << 30 - 1
 
     private let channel = EmbeddedChannel()
-    private let frames = FrameCollector()
+    private let frames: FrameCollector
     private let wire = WireCollector()
     private let largestStreamCount: Int
     private var nextStream: Int32 = 1
     /// The first bytes that came, to tell what the server speaks instead.
     private var opening: [UInt8] = []
 
-    /// - Parameter largestStreamCount: most streams at once, whatever more the server allows.
-    init(largestStreamCount: Int = .max) {
+    /// - Parameters:
+    ///   - largestStreamCount: most streams at once, whatever more the server allows.
+    ///   - window: bytes that the server may send ahead, more than 65,535.
+    init(largestStreamCount: Int = .max, window: Int = customaryWindow) {
         self.largestStreamCount = largestStreamCount
+        frames = FrameCollector(window: window)
         var connection = NIOHTTP2Handler.ConnectionConfiguration()
         connection.initialSettings = [
             HTTP2Setting(parameter: .enablePush, value: 0),
-            HTTP2Setting(parameter: .initialWindowSize, value: MultiplexedSession.window),
+            HTTP2Setting(parameter: .initialWindowSize, value: window),
             HTTP2Setting(parameter: .maxHeaderListSize, value: 64 << 10),
         ]
         // Lengths are checked with the answers, which tells too short from too long.
@@ -79,7 +82,7 @@ final class MultiplexedSession {
     /// Greets the server: the preface, this client's settings and its window. They are in `takeOutput`.
     func start() {
         channel.connect(to: MultiplexedSession.nowhere, promise: nil)
-        let more = MultiplexedSession.window - 65_535
+        let more = frames.window - 65_535
         write(HTTP2Frame(streamID: .rootStream, payload: .windowUpdate(windowSizeIncrement: more)))
         channel.pipeline.syncOperations.flush()
     }

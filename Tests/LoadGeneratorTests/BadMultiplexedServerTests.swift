@@ -26,7 +26,10 @@ import Workload
         ("has events that are not JSON", .answer(ok, body: "data: {oops\n\n"), .garbage),
         ("has an error in its stream", .answer(ok, body: "\(event)data: {\"error\":{\"code\":1}}\n\n"), .streamError),
         ("has nothing to say", .answer(ok, body: "data: [DONE]\n\n"), .empty),
-        ("announces more than it sends", .answer(ok + [("content-length", "900")], body: event), .truncated),
+        (
+            "announces more than it sends", .answer(ok + [("content-length", "900")], body: "\(event)data: [DONE]\n\n"),
+            .truncated
+        ),
         ("sends more than it announces", .answer(ok + [("content-length", "9")], body: event), .garbage),
         ("has a length that is none", .answer(ok + [("content-length", "-9")], body: event), .garbage),
         ("ends in trailers without [DONE]", .answer(ok, body: event, trailers: [("a", "b")]), .truncated),

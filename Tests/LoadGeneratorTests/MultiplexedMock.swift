@@ -80,7 +80,7 @@ final class MultiplexedMock: Sendable {
                     try pipeline.addHandler(
                         NIOHTTP2Handler(
                             mode: .server, connectionConfiguration: connection, streamConfiguration: stream))
-                    try pipeline.addHandler(MultiplexedMockHandler(behaviour, counts))
+                    try pipeline.addHandler(MultiplexedMockHandler(behaviour, counts, window: window))
                 }
             }
         if let path {
@@ -111,8 +111,11 @@ private final class MultiplexedMockHandler: ChannelInboundHandler {
     /// The last stream that is taken, once this connection goes away.
     private var lastStream: HTTP2StreamID?
 
-    init(_ behaviour: @escaping @Sendable (Int) -> MultiplexedBehaviour, _ counts: MultiplexedCounts) {
+    private let window: Int
+
+    init(_ behaviour: @escaping @Sendable (Int) -> MultiplexedBehaviour, _ counts: MultiplexedCounts, window: Int) {
         self.behaviour = behaviour
+        self.window = window
         self.counts = counts
     }
 
@@ -136,6 +139,9 @@ private final class MultiplexedMockHandler: ChannelInboundHandler {
                 if !content.endStream { write(context, id, .windowUpdate(windowSizeIncrement: bytes.readableBytes)) }
             }
             if content.endStream { asked(id, context) }
+        case .settings(.settings):
+            // The connection's window is to be no narrower than a stream's.
+            if window > 65_535 { write(context, .rootStream, .windowUpdate(windowSizeIncrement: window - 65_535)) }
         case .rstStream:
             open.remove(id)
             counts.resets.add(1, ordering: .relaxed)

@@ -180,6 +180,25 @@ import Workload
         _ = events(of: bytes, &random, largestPiece: 1 + random.below(300))
     }
 
+    /// A server may send on and on: its windows are refilled, that of the stream and that of the connection.
+    @Test func windowsAreRefilled() {
+        let session = MultiplexedSession(window: 100_000)
+        session.start()
+        (RawFrame.settings + RawFrame.frame(type: 4, flags: 1, stream: 0, [])).withUnsafeBytes { session.receive($0) }
+        _ = session.open(Self.fields.fields(bodyLength: nil), body: nil)
+        RawFrame.headers().withUnsafeBytes { session.receive($0) }
+        let data = RawFrame.data(String(repeating: "x", count: 10_000))
+        var received = 0
+        for _ in 0..<100 {
+            data.withUnsafeBytes { session.receive($0) }
+            while let event = session.nextEvent() {
+                if case .body(1, let bytes, _) = event { received += bytes.readableBytes }
+                if case .broken(let reason) = event { Issue.record("\(reason)") }
+            }
+        }
+        #expect(received == 1_000_000)
+    }
+
     /// Pings and settings are answered, and what a socket does not take is held back in bounds.
     @Test func aSocketThatTakesNothingHoldsTheSessionBack() {
         let session = MultiplexedSession()

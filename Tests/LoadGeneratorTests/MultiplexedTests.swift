@@ -132,6 +132,16 @@ func runMultiplexed(
         try await server.stop()
     }
 
+    /// More than a socket takes at once, in a window that would let all of it go.
+    @Test func whatASocketDoesNotTakeIsSentLater() async throws {
+        let server = try await MultiplexedMock(window: 64 << 20) { _ in .stream(ttft: 0, itl: 0, chunks: 4) }
+        let measured = try await runMultiplexed("arrivals=at-once&limit=2", prompt: 1_500_000, at: server.url)
+            .measurements
+        #expect(measured.completed == 2, "\(measured.statuses) \(measured.firstFailures)")
+        #expect(server.counts.bodies.withLock { $0.allSatisfy { $0.utf8.count > 5_000_000 } })
+        try await server.stop()
+    }
+
     /// More than the windows that a connection begins with: 64 kB for all of its streams together.
     @Test func longAnswersDoNotStall() async throws {
         let server = try await MultiplexedMock { _ in .stream(ttft: 0, itl: 0, chunks: 5_000) }
