@@ -50,7 +50,8 @@ struct ClientJudgement {
         }
         if measured.staleConnections > 0 {
             warnings.append(
-                "\(measured.staleConnections) kept connections were closed by the server as they were used again")
+                "\(measured.staleConnections) requests went out again, as the server closed or left their kept connections"
+            )
         }
     }
 

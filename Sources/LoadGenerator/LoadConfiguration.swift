@@ -72,6 +72,8 @@ public struct LoadConfiguration: Sendable {
     public var threads = 1
     /// Most connections at once, over all threads.
     public var largestConnectionCount = 16_384
+    /// Most streams at once on a connection of HTTP/2, where the server allows more.
+    public var largestStreamCount = 1_000
     public var requestTimeoutNanoseconds: Int64 = 600_000_000_000
     public var connectTimeoutNanoseconds: Int64 = 10_000_000_000
     public var retry = RetryPolicy.off

@@ -44,8 +44,8 @@ public struct LoadMeasurements: Sendable {
     public var httpErrors: [UInt16: Int] = [:]
     public var retries = 0
     public var connections = 0
-    /// Kept connections that the server closed as they were used again; the request went out anew and nothing is
-    /// counted against it.
+    /// Requests whose kept connection the server closed as it was used again, or went away from without having taken
+    /// them (HTTP/2's GOAWAY); they went out anew and nothing is counted against them.
     public var staleConnections = 0
     public var promptTokens = 0
     public var cachedTokens = 0

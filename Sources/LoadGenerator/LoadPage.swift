@@ -21,7 +21,7 @@ public enum LoadPage {
         page += "<h1>\(escaped(report.workload))</h1>"
         page +=
             "<div class=\"note\">\(escaped(report.url)), \(escaped(report.endpoint)), model \(escaped(report.model)), "
-        page += "\(report.streaming ? "streamed" : "not streamed")</div>"
+        page += "\(report.streaming ? "streamed" : "not streamed")\(report.httpVersion == "2" ? ", HTTP/2" : "")</div>"
         for warning in report.warnings {
             page += "<div class=\"\(warning.hasPrefix("THE CLIENT") ? "alarm" : "note")\">\(escaped(warning))</div>"
         }

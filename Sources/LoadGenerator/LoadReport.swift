@@ -128,6 +128,8 @@ public struct LoadReport: Codable, Sendable {
 
     public var tool = "trainyard load"
     public var url: String
+    /// What was spoken, "1.1" or "2"; reports of versions that spoke only the former do not say.
+    public var httpVersion: String?
     public var model: String
     public var endpoint: String
     public var streaming: Bool
@@ -161,6 +163,7 @@ public struct LoadReport: Codable, Sendable {
         url =
             (configuration.target.usesTLS ? "https://" : "http://") + configuration.target.hostHeader
             + configuration.target.pathPrefix
+        httpVersion = configuration.target.usesHTTP2 ? "2" : "1.1"
         model = configuration.model
         endpoint = configuration.endpoint.rawValue
         streaming = configuration.streams

@@ -118,8 +118,10 @@ public final class LoadRun: @unchecked Sendable {
         var tls: NIOSSLContext?
         if configuration.target.usesTLS {
             tls = try SecureSession.context(
-                verifies: configuration.verifiesCertificates, rootCertificatePath: configuration.rootCertificatePath)
+                verifies: configuration.verifiesCertificates, rootCertificatePath: configuration.rootCertificatePath,
+                protocols: configuration.target.protocols)
         }
+        let fields = configuration.target.usesHTTP2 ? try RequestFields(configuration) : nil
         let prompts = PromptText(words, texts: configuration.prompts, seed: configuration.seed)
         let feeds = schedule.feeds(configuration.threads)
         start = csocket_now() + 200_000
@@ -129,7 +131,7 @@ public final class LoadRun: @unchecked Sendable {
             workers.append(
                 LoadWorker(
                     loop: try PollLoop(), configuration: configuration, address: address, tls: tls, prompts: prompts,
-                    start: start, feed: feed, number: number))
+                    fields: fields, start: start, feed: feed, number: number))
         }
         self.workers = workers
     }

@@ -31,6 +31,11 @@ public struct LoadTarget: Equatable, Sendable {
     public var pathPrefix: String
     /// A Unix socket that is connected to instead of the host and the port.
     public var socketPath: String?
+    /// HTTP/2 instead of HTTP/1.1: as TLS agrees it (ALPN), or from the first byte on without TLS (prior knowledge).
+    public var usesHTTP2 = false
+
+    /// What is offered in TLS (ALPN).
+    var protocols: [String] { usesHTTP2 ? ["h2"] : [] }
 
     /// Parses `http[s]://HOST[:PORT][/PREFIX]`; a trailing `/v1`, as clients of OpenAI write it, is taken off.
     public init(parsing text: String) throws(LoadError) {

@@ -10,7 +10,7 @@ public enum LoadText {
         for warning in report.warnings where warning.hasPrefix("THE CLIENT") { lines.append("!!! \(warning)") }
         let requests = report.requests
         lines.append(
-            "\(report.workload) -> \(report.url) (\(report.endpoint), \(report.model), \(report.streaming ? "streamed" : "not streamed"))"
+            "\(report.workload) -> \(report.url) (\(report.endpoint), \(report.model), \(report.streaming ? "streamed" : "not streamed")\(report.httpVersion == "2" ? ", HTTP/2" : ""))"
         )
         lines.append("")
         lines.append(

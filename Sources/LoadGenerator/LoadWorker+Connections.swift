@@ -14,6 +14,7 @@ final class SharedScratch {
 
 extension LoadWorker {
     func send(_ ticket: RequestTicket) {
+        if multiplexed != nil { return sendMultiplexed(ticket) }
         if let connection = ticket.wasStale ? nil : idle.popLast() {
             activate(connection)
             transmit(ticket, on: connection)
@@ -25,19 +26,8 @@ extension LoadWorker {
     }
 
     private func connect(for ticket: RequestTicket) {
-        let descriptor = address.connect(stamps: configuration.usesKernelTime)
-        if SystemFault.isDescriptorLimit(-descriptor), !active.isEmpty {
-            // What cannot be opened waits for what is open, which shows as lag of this client.
-            largestConnectionCount = active.count
-            backlog.append(ticket)
-            return
-        }
         var ticket = ticket
-        let time = now()
-        if ticket.dispatched < 0 { ticket.dispatched = time }
-        ticket.connecting = time
-        measurements.connections += 1
-        guard descriptor >= 0 else { return failSoon(ticket, SystemFault.text(-descriptor)) }
+        guard let descriptor = beginConnection(for: &ticket) else { return }
         do {
             let secure = try tls.map { try SecureSession($0, host: configuration.target.host) }
             activate(StreamConnection(descriptor, worker: self, secure: secure, for: ticket))
@@ -47,8 +37,29 @@ extension LoadWorker {
         }
     }
 
+    /// Begins to connect to the server because of `ticket`. Nil where that cannot be: then the request waits, or is
+    /// about to fail.
+    func beginConnection(for ticket: inout RequestTicket) -> Int32? {
+        let descriptor = address.connect(stamps: configuration.usesKernelTime)
+        if SystemFault.isDescriptorLimit(-descriptor), connectionCount > 0 {
+            // What cannot be opened waits for what is open, which shows as lag of this client.
+            largestConnectionCount = connectionCount
+            backlog.append(ticket)
+            return nil
+        }
+        let time = now()
+        if ticket.dispatched < 0 { ticket.dispatched = time }
+        ticket.connecting = time
+        measurements.connections += 1
+        guard descriptor >= 0 else {
+            failSoon(ticket, SystemFault.text(-descriptor))
+            return nil
+        }
+        return descriptor
+    }
+
     /// Fails a request from the loop, lest clients that ask again at once nest ever deeper.
-    private func failSoon(_ ticket: RequestTicket, _ reason: String) {
+    func failSoon(_ ticket: RequestTicket, _ reason: String) {
         failing += 1
         loop.schedule(at: loop.now()) {
             self.failing -= 1
@@ -74,20 +85,26 @@ extension LoadWorker {
 
     private func transmit(_ ticket: RequestTicket, on connection: StreamConnection) {
         var ticket = ticket
+        let exchange = beginAttempt(of: &ticket)
+        let start = writer.encode(ticket.request, into: &requestBytes)
+        connection.send(requestBytes[start...], exchange, ticket)
+    }
+
+    /// Counts an attempt that begins now; returns what will follow its answer.
+    func beginAttempt(of ticket: inout RequestTicket) -> StreamExchange {
         ticket.attempts &+= 1
         if ticket.dispatched < 0 { ticket.dispatched = now() }
         let cancels =
             configuration.streams && configuration.cancelledShare > 0 && random.unit() < configuration.cancelledShare
-        let exchange = StreamExchange(
-            record: record(of: ticket), streams: configuration.streams,
-            cancelAfterChunks: cancels ? Int32(configuration.cancelAfterChunks) : .max, shared: shared
-        )
-        if ticket.attempts == 1, ticket.intended >= configuration.warmupNanoseconds {
+        if !ticket.isCounted, ticket.intended >= configuration.warmupNanoseconds {
+            ticket.isCounted = true
             let second = measurements.second(at: ticket.dispatched)
             measurements.seconds[second].sent += 1
         }
-        let start = writer.encode(ticket.request, into: &requestBytes)
-        connection.send(requestBytes[start...], exchange, ticket)
+        return StreamExchange(
+            record: record(of: ticket), streams: configuration.streams,
+            cancelAfterChunks: cancels ? Int32(configuration.cancelAfterChunks) : .max, shared: shared
+        )
     }
 
     private func activate(_ connection: StreamConnection) {
@@ -127,8 +144,15 @@ extension LoadWorker {
     func ended(_ exchange: StreamExchange, _ ticket: RequestTicket, on connection: StreamConnection, reusable: Bool) {
         deactivate(connection)
         if reusable { idle.append(connection) }
+        settle(exchange, ticket, isStale: connection.uses > 1)
+    }
+
+    /// What becomes of a request that has ended.
+    ///
+    /// - Parameter isStale: whether it was sent on a kept connection, and nothing has come there since.
+    func settle(_ exchange: StreamExchange, _ ticket: RequestTicket, isStale: Bool) {
         let record = exchange.record
-        if record.status == .closed, connection.uses > 1, !ticket.wasStale, !isStopping {
+        if record.status == .closed, isStale, !ticket.wasStale, !isStopping {
             // The server closed a kept connection just as it was used again: not an answer to this request.
             var again = ticket
             again.wasStale = true
@@ -152,9 +176,12 @@ extension LoadWorker {
     }
 
     /// Sends what waits, as far as there are connections for it.
-    private func sendBacklog() {
-        while !backlog.isEmpty, !idle.isEmpty || active.count < largestConnectionCount {
-            send(backlog.removeFirst())
-        }
+    func sendBacklog() {
+        while !backlog.isEmpty, canSend { send(backlog.removeFirst()) }
+    }
+
+    private var canSend: Bool {
+        if let multiplexed { return multiplexed.withRoom != nil || connectionCount < largestConnectionCount }
+        return !idle.isEmpty || active.count < largestConnectionCount
     }
 }

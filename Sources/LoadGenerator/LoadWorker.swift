@@ -16,8 +16,12 @@ struct RequestTicket {
     /// When the first attempt began; -1 before it.
     var dispatched: Int64 = -1
     var attempts: UInt8 = 0
+    /// It is among the requests that count as sent.
+    var isCounted = false
     /// A kept connection died under it, and it was sent again on a fresh one.
     var wasStale = false
+    /// How often a connection went away without having taken it (HTTP/2's GOAWAY), and it was sent again on another.
+    var refusals: UInt8 = 0
     /// The closed loop's client, or -1.
     var client: Int32 = -1
 }
@@ -38,6 +42,8 @@ final class LoadWorker: @unchecked Sendable {
     /// Connections that wait for a request, those that have one or are being made for one.
     var idle: [StreamConnection] = []
     var active: [StreamConnection] = []
+    /// Those of HTTP/2, when that is spoken: then there are none of the others.
+    let multiplexed: MultiplexedConnections?
     /// Requests that are due but have no connection, because all that are allowed are busy.
     var backlog: CircularBuffer<RequestTicket> = CircularBuffer()
     private var sessions = SessionTurns()
@@ -56,13 +62,14 @@ final class LoadWorker: @unchecked Sendable {
 
     init(
         loop: PollLoop, configuration: LoadConfiguration, address: ServerAddress, tls: NIOSSLContext?,
-        prompts: PromptText, start: Int64, feed: RequestFeed, number: Int
+        prompts: PromptText, fields: RequestFields?, start: Int64, feed: RequestFeed, number: Int
     ) {
         self.loop = loop
         self.configuration = configuration
         self.address = address
         self.tls = tls
         writer = RequestWriter(configuration, prompts: prompts)
+        multiplexed = fields.map { MultiplexedConnections($0, largestStreamCount: configuration.largestStreamCount) }
         self.start = start
         self.feed = feed
         largestConnectionCount = max(1, configuration.largestConnectionCount / configuration.threads)
@@ -229,11 +236,13 @@ final class LoadWorker: @unchecked Sendable {
                 deactivate(connection)
                 failed(ticket, .connectTimedOut, connectReason("no answer in time"))
             } else if ticket.dispatched < time - configuration.requestTimeoutNanoseconds {
-                connection.giveUp(
-                    .timedOut, "no complete answer in \(configuration.requestTimeoutNanoseconds / 1_000_000) ms")
+                connection.giveUp(.timedOut, timeoutReason)
             }
         }
+        sweepMultiplexed(at: time)
     }
+
+    var timeoutReason: String { "no complete answer in \(configuration.requestTimeoutNanoseconds / 1_000_000) ms" }
 
     // MARK: the end
 
@@ -248,6 +257,7 @@ final class LoadWorker: @unchecked Sendable {
         for ticket in sessions.drain() { unfinished(ticket) }
         if abandons {
             for connection in active.reversed() { abandon(connection) }
+            for connection in multiplexed?.all.reversed() ?? [] { connection.abandon() }
         }
         finishIfDone()
     }
@@ -262,18 +272,20 @@ final class LoadWorker: @unchecked Sendable {
     }
 
     func finishIfDone() {
-        guard let finished, active.isEmpty, failing == 0, backlog.isEmpty, retrying.isEmpty
+        guard let finished, inFlight == 0, failing == 0, backlog.isEmpty, retrying.isEmpty
         else { return }
         guard isStopping || thinking == 0 else { return }
         guard isStopping || (feed.isExhausted && sessions.isEmpty) else { return }
         self.finished = nil
         for connection in idle { connection.close() }
         idle.removeAll()
+        for connection in multiplexed?.all ?? [] { connection.close() }
         finished()
     }
 
     /// Requests on their way, and due but without a connection.
-    var inFlight: Int { active.count }
+    var inFlight: Int { active.count + (multiplexed?.requestCount ?? 0) }
     var waiting: Int { backlog.count }
-    var connectionLimitReached: Bool { active.count >= largestConnectionCount }
+    /// Connections that are used or being made.
+    var connectionCount: Int { active.count + (multiplexed?.all.count ?? 0) }
 }

@@ -107,7 +107,7 @@ public actor MetricsScraper {
     ///
     /// - Parameter url: of the metrics page itself.
     public init(url: String, besides configuration: LoadConfiguration) throws(LoadError) {
-        target = try LoadTarget(parsing: url)
+        var target = try LoadTarget(parsing: url)
         guard let start = url.firstRange(of: "://") else { throw LoadError("'\(url)' is no URL") }
         let rest = url[start.upperBound...]
         path = rest.firstIndex(of: "/").map { String(rest[$0...]) } ?? "/metrics"
@@ -116,6 +116,8 @@ public actor MetricsScraper {
             loaded.socketPath == nil && target.host == loaded.host && target.port == loaded.port
             && target.usesTLS == loaded.usesTLS
         headers = isLoaded ? configuration.headers : []
+        target.usesHTTP2 = isLoaded && loaded.usesHTTP2
+        self.target = target
         verifiesCertificates = configuration.verifiesCertificates
         rootCertificatePath = configuration.rootCertificatePath
     }

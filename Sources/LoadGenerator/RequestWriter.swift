@@ -1,5 +1,5 @@
 //===----------------------------------------------------------------------===//
-// Requests as bytes of HTTP/1.1.
+// Requests as bytes: the head of HTTP/1.1 and the body.
 //===----------------------------------------------------------------------===//
 
 import Workload
@@ -43,13 +43,18 @@ struct RequestWriter {
         let room = head.count + 24
         bytes.removeAll(keepingCapacity: true)
         bytes.append(contentsOf: repeatElement(0, count: room))
+        appendBody(of: request, to: &bytes)
+        return fillHead(of: &bytes, room: room)
+    }
+
+    /// Appends the JSON of `request`, which is all that HTTP/2 has of it besides header fields.
+    func appendBody(of request: Request, to bytes: inout [UInt8]) {
         bytes += bodyStart
         prompts.write(request, into: &bytes)
         bytes += bodyMiddle
         RequestWriter.write(Int(request.outputTokens), into: &bytes)
         if request.priority != 0 { bytes += Array(",\"priority\":\(request.priority)".utf8) }
         bytes += bodyEnd
-        return fillHead(of: &bytes, room: room)
     }
 
     /// Puts the head right before the body, which begins at `room`.

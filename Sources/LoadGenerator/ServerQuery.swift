@@ -18,8 +18,15 @@ public enum ServerQuery {
             DispatchQueue.global().async {
                 let result = Result { () throws(LoadError) in
                     let secure: SecureSession? = try session(target, verifiesCertificates, rootCertificatePath)
-                    var query = Query(secure: secure, deadline: csocket_now() + timeoutNanoseconds)
-                    return try query.run(ServerAddress(resolving: target), request(target, path, headers))
+                    let deadline = csocket_now() + timeoutNanoseconds
+                    let address = try ServerAddress(resolving: target)
+                    if target.usesHTTP2 {
+                        let fields = try RequestFields("GET", target, path: path, headers)
+                        let query = MultiplexedQuery(ServerSocket(deadline: deadline), secure, fields)
+                        return try query.run(address)
+                    }
+                    var query = Query(socket: ServerSocket(deadline: deadline), secure: secure)
+                    return try query.run(address, request(target, path, headers))
                 }
                 continuation.resume(returning: result)
             }
@@ -36,9 +43,10 @@ public enum ServerQuery {
         _ target: LoadTarget, _ verifies: Bool, _ rootCertificatePath: String?
     ) throws(LoadError) -> SecureSession? {
         guard target.usesTLS else { return nil }
-        let context = try SecureSession.context(verifies: verifies, rootCertificatePath: rootCertificatePath)
+        let context = try SecureSession.context(
+            verifies: verifies, rootCertificatePath: rootCertificatePath, protocols: target.protocols)
         do {
-            return try SecureSession(context, host: target.host)
+            return try SecureSession(context, host: target.host, asksForProtocol: target.usesHTTP2)
         } catch {
             throw LoadError("\(error)")
         }
@@ -71,7 +79,7 @@ public enum ServerQuery {
 }
 
 /// A whole answer.
-private struct Answer: HTTPResponseSink, Sendable {
+struct Answer: HTTPResponseSink, Sendable {
     static let largestBody = 64 << 20
 
     var status = 0
@@ -86,109 +94,55 @@ private struct Answer: HTTPResponseSink, Sendable {
     }
 
     mutating func end() { isComplete = true }
+
+    func checkSize() throws(LoadError) {
+        guard isComplete || body.count < Answer.largestBody else {
+            throw LoadError("the answer is longer than \(Answer.largestBody >> 20) MiB")
+        }
+    }
 }
 
-/// One request on a connection of its own, waited for.
+/// One request of HTTP/1.1 on a connection of its own, waited for.
 private struct Query {
+    let socket: ServerSocket
     let secure: SecureSession?
-    /// CLOCK_MONOTONIC, in nanoseconds.
-    let deadline: Int64
-    private var descriptor: Int32 = -1
     private var parser = HTTPResponseParser()
     private var answer = Answer()
 
-    init(secure: SecureSession?, deadline: Int64) {
+    init(socket: ServerSocket, secure: SecureSession?) {
+        self.socket = socket
         self.secure = secure
-        self.deadline = deadline
     }
 
     mutating func run(_ address: ServerAddress, _ request: [UInt8]) throws(LoadError) -> Answer {
-        descriptor = address.connect(stamps: false)
-        guard descriptor >= 0 else { throw LoadError("cannot connect: \(SystemFault.text(-descriptor))") }
-        defer { csocket_close(descriptor) }
-        try wait(for: csocket_writable)
-        let code = csocket_connect_result(descriptor)
-        guard code == 0 else { throw LoadError("cannot connect: \(SystemFault.text(code))") }
+        try socket.connect(address)
         if let secure {
             secure.send(request[...])
-            try sendSecured(secure)
+            try socket.send(secure)
         } else {
-            try send(request)
+            try socket.send(request)
         }
         while !answer.isComplete { try receive() }
         return answer
     }
 
-    private func wait(for wanted: UInt32) throws(LoadError) {
-        guard csocket_await(descriptor, wanted, deadline - csocket_now()) == 1 else {
-            throw LoadError("no answer in time")
-        }
-    }
-
-    private func send(_ bytes: [UInt8]) throws(LoadError) {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let sent = rest.withUnsafeBytes { csocket_send(descriptor, $0.baseAddress, $0.count) }
-            if sent >= 0 {
-                rest = rest.dropFirst(sent)
-            } else if Int32(-sent) == SystemFault.wouldBlock {
-                try wait(for: csocket_writable)
-            } else {
-                throw LoadError("cannot send: \(SystemFault.text(Int32(-sent)))")
-            }
-        }
-    }
-
-    private func sendSecured(_ secure: SecureSession) throws(LoadError) {
-        var output: [UInt8] = []
-        do {
-            try secure.takeOutput(into: &output)
-        } catch {
-            throw LoadError("\(error)")
-        }
-        try send(output)
-    }
-
     private mutating func receive() throws(LoadError) {
-        try wait(for: csocket_readable)
-        var bytes = [UInt8](repeating: 0, count: 64 << 10)
-        var stamp: Int64 = 0
-        let count = bytes.withUnsafeMutableBytes { csocket_receive(descriptor, $0.baseAddress, $0.count, &stamp) }
-        if count > 0 {
-            return try take(bytes[..<count])
-        }
-        if count < 0, Int32(-count) == SystemFault.wouldBlock { return }
-        _ = parser.connectionEnded(&answer)
-        guard answer.isComplete else {
-            throw LoadError(
-                "the connection ended before the answer was complete"
-                    + (count < 0 ? ": \(SystemFault.text(Int32(-count)))" : ""))
+        switch try socket.receive() {
+        case .bytes(let bytes): for part in try socket.plain(bytes, secure) { try feed(part) }
+        case .nothing: break
+        case .end(let reason):
+            _ = parser.connectionEnded(&answer)
+            guard answer.isComplete else { throw ServerSocket.endedEarly(reason) }
         }
     }
 
-    private mutating func take(_ bytes: ArraySlice<UInt8>) throws(LoadError) {
-        guard let secure else {
-            return try bytes.withUnsafeBufferPointer { (plain) throws(LoadError) in try feed(plain) }
-        }
-        var parts: [[UInt8]] = []
-        do {
-            try bytes.withUnsafeBytes { raw in try secure.receive(raw) { parts.append(Array($0)) } }
-        } catch {
-            throw LoadError("\(error)")
-        }
-        try sendSecured(secure)
-        for part in parts { try part.withUnsafeBufferPointer { (plain) throws(LoadError) in try feed(plain) } }
-    }
-
-    private mutating func feed(_ bytes: UnsafeBufferPointer<UInt8>) throws(LoadError) {
+    private mutating func feed(_ bytes: [UInt8]) throws(LoadError) {
         guard !answer.isComplete else { return }
         do throws(HTTPFault) {
-            _ = try parser.feed(bytes, &answer)
+            _ = try bytes.withUnsafeBufferPointer { (bytes) throws(HTTPFault) in try parser.feed(bytes, &answer) }
         } catch {
             throw LoadError("the answer is not HTTP: \(error.reason)")
         }
-        guard answer.isComplete || answer.body.count < Answer.largestBody else {
-            throw LoadError("the answer is longer than \(Answer.largestBody >> 20) MiB")
-        }
+        try answer.checkSize()
     }
 }

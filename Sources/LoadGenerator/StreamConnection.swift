@@ -21,8 +21,7 @@ final class StreamConnection: PollHandler {
     /// The request on its way, and the workload's request that it came from.
     private var exchange: StreamExchange?
     private(set) var ticket: RequestTicket?
-    /// What the socket would not take yet.
-    private var unsent: [UInt8] = []
+    private var unsent = UnsentBytes()
     /// Requests that have used this connection, the present one included.
     private(set) var uses = 0
     /// Place among the worker's active connections.
@@ -49,13 +48,13 @@ final class StreamConnection: PollHandler {
             secure.send(bytes)
             sendSecured()
         } else {
-            transmit(bytes)
+            unsent.send(bytes, on: descriptor, of: worker.loop)
         }
     }
 
     func ready(_ ready: UInt32) {
         if phase == .connecting { return connectionEnds() }
-        if ready & csocket_writable != 0, !unsent.isEmpty { flush() }
+        if ready & csocket_writable != 0, !unsent.isEmpty { unsent.flush(on: descriptor, of: worker.loop) }
         if ready & (csocket_readable | csocket_broken) != 0, phase == .open { receive() }
     }
 
@@ -70,7 +69,7 @@ final class StreamConnection: PollHandler {
     func close() {
         guard phase != .closed else { return }
         phase = .closed
-        unsent = []
+        unsent.drop()
         worker.loop.close(descriptor)
     }
 
@@ -88,26 +87,6 @@ final class StreamConnection: PollHandler {
         phase = .open
         worker.loop.change(descriptor, to: csocket_readable)
         worker.connected(self, ticket)
-    }
-
-    private func transmit(_ bytes: ArraySlice<UInt8>) {
-        guard unsent.isEmpty else {
-            unsent += bytes
-            return
-        }
-        let sent = bytes.withUnsafeBytes { csocket_send(descriptor, $0.baseAddress, $0.count) }
-        // An error shows when the answer is read.
-        guard sent < bytes.count, sent >= 0 || Int32(-sent) == SystemFault.wouldBlock else { return }
-        unsent = Array(bytes.dropFirst(max(0, sent)))
-        worker.loop.change(descriptor, to: csocket_readable | csocket_writable)
-    }
-
-    private func flush() {
-        let sent = unsent.withUnsafeBytes { csocket_send(descriptor, $0.baseAddress, $0.count) }
-        if sent < 0, Int32(-sent) == SystemFault.wouldBlock { return }
-        // After an error nothing more can be sent; reading tells what it was.
-        unsent = sent < 0 ? [] : Array(unsent.dropFirst(sent))
-        if unsent.isEmpty { worker.loop.change(descriptor, to: csocket_readable) }
     }
 
     private func receive() {
@@ -144,7 +123,7 @@ final class StreamConnection: PollHandler {
         } catch {
             return connectionEnded("\(error)")
         }
-        if !output.isEmpty { transmit(output[...]) }
+        if !output.isEmpty { unsent.send(output[...], on: descriptor, of: worker.loop) }
     }
 
     // MARK: the answer

@@ -36,7 +36,7 @@ struct LoadServerOptions: ParsableArguments {
     @Option(help: "PEM file of roots to verify the server's certificate against.")
     var cacert: String?
 
-    @Flag(help: "Not offered: requests go out as HTTP/1.1, and this is an error that says so.")
+    @Flag(help: "HTTP/2, many streams on a connection: https:// agrees it by ALPN, http:// takes it for granted.")
     var http2 = false
 
     @Flag(help: "Ask the server to go on to max_tokens (servers of vLLM's kind).")
@@ -52,11 +52,7 @@ struct LoadServerOptions: ParsableArguments {
         guard let url else { throw LoadError("say which server: --url http://HOST:PORT") }
         var target = try LoadTarget(parsing: url)
         target.socketPath = unixSocket
-        if http2 {
-            throw LoadError(
-                "--http2: this client speaks HTTP/1.1 only, a connection for every stream that is open; "
-                    + "put a proxy in front to load a server over HTTP/2")
-        }
+        target.usesHTTP2 = http2
         guard let endpoint = LoadEndpoint(rawValue: endpoint) else {
             throw LoadError("--endpoint is '\(endpoint)', where chat or completions was expected")
         }
@@ -190,6 +186,9 @@ struct LoadClientOptions: ParsableArguments {
     @Option(help: "Most connections at once.")
     var connections = 16_384
 
+    @Option(help: "Most streams at once on a connection (--http2), where the server allows more. Default: 1000.")
+    var streamsPerConnection: Int?
+
     @Option(help: "Longest time for one answer, such as 600s or 5s.")
     var timeout = "600s"
 
@@ -221,6 +220,13 @@ struct LoadClientOptions: ParsableArguments {
         guard (1...256).contains(threads) else { throw LoadError("--threads takes 1 to 256, not \(threads)") }
         guard (1...1_000_000).contains(connections) else {
             throw LoadError("--connections takes 1 to 1000000, not \(connections)")
+        }
+        if let streamsPerConnection {
+            guard configuration.target.usesHTTP2 else { throw LoadError("--streams-per-connection goes with --http2") }
+            guard (1...1_000_000).contains(streamsPerConnection) else {
+                throw LoadError("--streams-per-connection takes 1 to 1000000, not \(streamsPerConnection)")
+            }
+            configuration.largestStreamCount = streamsPerConnection
         }
         guard (0...20).contains(retries) else { throw LoadError("--retries takes 0 to 20, not \(retries)") }
         guard (0...1).contains(cancel), (1...1_000_000).contains(cancelAfter) else {

@@ -101,6 +101,12 @@ import Testing
             (load + ["--rate", "5", "--search", "knee", "--csv", "rows.csv"], "--csv goes with one run"),
             (load + ["--workload", "chat", "--prompt-tokens", "5"], "go without --workload"),
             (load + ["--rate", "5", "--header", ": x"], "'Name: value' was expected"),
+            (load + ["--rate", "5", "--streams-per-connection", "5"], "goes with --http2"),
+            (load + ["--rate", "5", "--http2", "--streams-per-connection", "0"], "takes 1 to 1000000, not 0"),
+            (
+                load + ["--rate", "5", "--http2", "--metrics", "none", "--header", "Connection: close"],
+                "'Connection' cannot be sent over HTTP/2"
+            ),
             (["plan", "--model", "m", "--instances", "i", "--workload", "chat", "--html", "x"], "--html goes with"),
             (["replay", "--decisions", "x", "--fleet", "y", "--json", "z"], "--json goes with --ledger"),
             (["workload", "chat", "--out", "-", "--format", "vidur", "--json", "-"], "only one of --out and --json"),

@@ -1,7 +1,3 @@
-import Foundation
-import NIOCore
-import NIOPosix
-import NIOSSL
 import Testing
 import Workload
 
@@ -9,36 +5,9 @@ import Workload
 
 /// TLS with a certificate that the test makes with the `openssl` program; skipped, saying so, where that is missing.
 @Suite struct SecureTests {
-    private func certificate() throws -> (certificate: String, key: String)? {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("load-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        let (certificate, key) = (
-            folder.appendingPathComponent("c.pem").path, folder.appendingPathComponent("k.pem").path
-        )
-        let program = Process()
-        program.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
-        program.arguments = [
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-            "-subj",
-            "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out",
-            certificate,
-        ]
-        program.standardError = FileHandle.nullDevice
-        guard (try? program.run()) != nil else {
-            FileHandle.standardError.write(Data("skipped: no /usr/bin/openssl\n".utf8))
-            return nil
-        }
-        program.waitUntilExit()
-        return program.terminationStatus == 0 ? (certificate, key) : nil
-    }
-
     @Test func secureServersAreMeasuredAndVerified() async throws {
-        guard let files = try certificate() else { return }
-        let settings = TLSConfiguration.makeServerConfiguration(
-            certificateChain: try NIOSSLCertificate.fromPEMFile(files.certificate).map { .certificate($0) },
-            privateKey: .privateKey(try NIOSSLPrivateKey(file: files.key, format: .pem))
-        )
-        let server = try await MockServer(tls: NIOSSLContext(configuration: settings)) { _ in
+        guard let files = try TestCertificate.make() else { return }
+        let server = try await MockServer(tls: try files.serverContext()) { _ in
             .stream(ttft: 0, itl: 0, chunks: 4)
         }
         let text = "prompt_tokens,output_tokens\n8,4\n"
