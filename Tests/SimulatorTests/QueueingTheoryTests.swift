@@ -86,7 +86,8 @@ import Yard
     /// M/G/1, by Pollaczek and Khinchine: the wait grows with the second moment of the service time, not with its mean.
     @Test(arguments: [(0.3, 60_000), (0.6, 100_000), (0.8, 200_000)])
     func mixedService(utilisation: Double, requests: Int) throws {
-        let simulated = try simulatedWait(servers: 1, utilisation: utilisation, requests: requests, service: .shortOrLong)
+        let simulated = try simulatedWait(
+            servers: 1, utilisation: utilisation, requests: requests, service: .shortOrLong)
         let (short, long) = (Double(Self.shortTokens), Double(Self.longTokens))
         #expect((15 * short + long) / 16 == Self.meanTokens)
         let secondMoment = (15 * short * short + long * long) / 16 / (Self.meanTokens * Self.meanTokens)
